@@ -1,0 +1,75 @@
+# Dragoman. `make serve` needs python3 (3.11 or newer) and make; everything else is set up here.
+#
+#   make serve ARGS="--port 9000"      ARGS reaches the command that a target runs
+#   make setup PYTHON=python3.12       PYTHON makes the virtual environment
+
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+
+# Every install, the build backend's included, takes its versions from constraints.txt.
+# Newer pips read PIP_BUILD_CONSTRAINT for the backend, older ones PIP_CONSTRAINT for both.
+PIP_INSTALL := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
+	PIP_DISABLE_PIP_VERSION_CHECK=1 $(VENV)/bin/python -m pip install
+
+# A stamp says what is installed, so that a second call has nothing to do. `serve` is content with
+# everything, too: once `make setup` has run, it does not ask for its own, smaller set.
+SETUP := $(VENV)/.everything-installed
+SERVING := $(if $(wildcard $(SETUP)),$(SETUP),$(VENV)/.service-installed)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup serve test check lock clean
+.DELETE_ON_ERROR:
+
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+setup: $(SETUP) ## Install everything into .venv: service, training, export and development tools.
+
+serve: $(SERVING) ## Serve the bundled model over HTTP (installs the serving part if nothing is there).
+	$(VENV)/bin/python -m dragoman serve $(ARGS)
+
+test: $(SETUP) ## Run the fast tests (ARGS="-m slow" for the slow ones).
+	$(VENV)/bin/python -m pytest $(ARGS)
+
+check: $(SETUP) ## Check style, types and import contracts; change nothing.
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+# uv resolves for all platforms and Python versions at once, which pip cannot. Pins that still
+# satisfy pyproject.toml stay as they are; ARGS=--upgrade takes the newest of everything.
+lock: build/lock/bin/uv ## Write constraints.txt anew from pyproject.toml (ARGS=--upgrade for newest).
+	build/lock/bin/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
+		--no-emit-package dragoman --annotation-style=line --custom-compile-command "make lock" \
+		--quiet --output-file constraints.txt $(ARGS)
+
+clean: ## Remove the virtual environment, caches and build outputs (never runs/).
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find dragoman.py model export service tests deploy -name __pycache__ -type d -prune \
+		-exec rm -rf {} + 2>/dev/null || true
+
+$(SETUP): pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP_INSTALL) --editable ".[dev]"
+	@touch $@
+
+$(VENV)/.service-installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP_INSTALL) --editable ".[service]"
+	@touch $@
+
+$(VENV)/bin/python:
+	@command -v $(PYTHON) >/dev/null || { \
+		echo "dragoman: $(PYTHON) not found; install Python 3.11 or newer," \
+			"or name one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "dragoman needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V 2>&1)." \
+			"Name another: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "dragoman: cannot make a virtual environment; on Debian and Ubuntu:" \
+			"apt install python3-venv" >&2; exit 1; }
+
+build/lock/bin/uv:
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/python -m pip install --disable-pip-version-check uv
+	@touch $@
