@@ -1,0 +1,69 @@
+"""One process or several: what torchrun started, and how they agree."""
+
+import os
+from types import TracebackType
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+
+class Processes:
+    """The group of training processes, a context manager; alone it is a group of one.
+
+    Attributes:
+        rank: this process's number, 0 leads; count: how many there are.
+        device: where this process computes.
+    """
+
+    def __init__(self) -> None:
+        self.count = int(os.environ.get("WORLD_SIZE", "1"))
+        self.rank = int(os.environ.get("RANK", "0"))
+        local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+        has_gpu = torch.cuda.is_available()
+        self.device = torch.device("cuda", local_rank) if has_gpu else torch.device("cpu")
+
+    def __enter__(self) -> "Processes":
+        if self.device.type == "cuda":
+            torch.cuda.set_device(self.device)  # where NCCL puts what `gather` sends
+        if self.count > 1:
+            dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self.count > 1:
+            dist.destroy_process_group()
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process prints and writes."""
+        return self.rank == 0
+
+    def any(self, flag: bool) -> bool:
+        """Whether `flag` holds in any process; all must ask."""
+        if self.count == 1:
+            return flag
+        raised = torch.tensor(float(flag), device=self.device)
+        dist.all_reduce(raised, dist.ReduceOp.MAX)
+        return bool(raised.item())
+
+    def sum(self, value: float) -> float:
+        """The sum of `value` over all processes; all must ask."""
+        if self.count == 1:
+            return value
+        total = torch.tensor(value, dtype=torch.float64, device=self.device)
+        dist.all_reduce(total)
+        return float(total.item())
+
+    def gather(self, value: Any) -> list[Any]:
+        """Every process's `value`, by rank, everywhere; all must ask."""
+        if self.count == 1:
+            return [value]
+        values: list[Any] = [None] * self.count
+        dist.all_gather_object(values, value)
+        return values

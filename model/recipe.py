@@ -1,0 +1,112 @@
+"""A recipe: one commented TOML file that names data, model and training."""
+
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from model.augment import AugmentConfig
+from model.config import Config, ModelConfig, TrainConfig, require
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusConfig(Config):
+    """Pairs to draw from.
+
+    Attributes:
+        files: one tab-separated file or two aligned ones, relative to `data`; a glob
+            pattern names several tab-separated files.
+        weight: share of drawn pairs, in proportion to the other corpora's weights.
+    """
+
+    files: tuple[str, ...]
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        require(len(self.files) >= 1, "a corpus needs at least one file")
+        require(self.weight > 0, f"a corpus has weight {self.weight}; it must be above 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidationConfig(Config):
+    """Two aligned files to validate on, and how many of their lines."""
+
+    files: tuple[str, ...]
+    max_sentences: int = 500
+
+    def __post_init__(self) -> None:
+        require(len(self.files) == 2, f"validation takes two aligned files, not {self.files}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizerConfig(Config):
+    """The vocabulary to learn, from at most `max_sentences` lines drawn by corpus weight."""
+
+    vocab_size: int
+    max_sentences: int = 500_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """All that a training run needs to know.
+
+    Attributes:
+        languages: codes of the two sides of every file, in that order.
+        directions: pairs of codes to learn, such as ("en", "de").
+        data: folder that file names are relative to.
+    """
+
+    name: str
+    languages: tuple[str, str]
+    directions: tuple[tuple[str, str], ...]
+    data: Path
+    tokenizer: TokenizerConfig
+    model: ModelConfig
+    train: TrainConfig
+    corpora: tuple[CorpusConfig, ...]
+    validation: tuple[ValidationConfig, ...]
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+
+    @classmethod
+    def load(cls, path: Path, data: Path | None = None) -> "Recipe":
+        """Read a TOML file; `data` overrides the folder it names.
+
+        Raises:
+            ValueError: naming the file, if it is no TOML or holds what a recipe does not know.
+        """
+        try:
+            return cls._from_table(tomllib.loads(path.read_text(encoding="utf-8")), path, data)
+        except (tomllib.TOMLDecodeError, ValueError) as error:
+            raise ValueError(f"{path}: {error}") from error
+
+    @classmethod
+    def _from_table(cls, table: dict[str, Any], path: Path, data: Path | None) -> "Recipe":
+        known = {
+            *("name", "languages", "directions", "data", "tokenizer"),
+            *("model", "train", "augment", "corpus", "validation"),
+        }
+        require(set(table) <= known, f"a recipe knows no {sorted(set(table) - known)}")
+        required = known - {"augment", "data", "train"}
+        require(required <= set(table), f"a recipe needs {sorted(required - set(table))}")
+        languages = tuple(table["languages"])
+        require(len(languages) == 2, f"languages is {languages}; it must name two")
+        directions = tuple(tuple(text.split("-")) for text in table["directions"])
+        require(len(directions) >= 1, "a recipe needs at least one direction")
+        for direction in directions:
+            require(
+                sorted(direction) == sorted(languages),
+                f"the direction {'-'.join(direction)} is not between {languages}",
+            )
+        tokenizer = TokenizerConfig.from_dict(table["tokenizer"])
+        return cls(
+            name=table["name"],
+            languages=(languages[0], languages[1]),
+            directions=tuple((source, target) for source, target in directions),
+            data=data or (path.parent / table.get("data", ".")),
+            tokenizer=tokenizer,
+            model=ModelConfig.from_dict({"vocab_size": tokenizer.vocab_size, **table["model"]}),
+            train=TrainConfig.from_dict(table.get("train", {})),
+            corpora=tuple(CorpusConfig.from_dict(corpus) for corpus in table["corpus"]),
+            validation=tuple(ValidationConfig.from_dict(entry) for entry in table["validation"]),
+            augment=AugmentConfig.from_dict(table.get("augment", {})),
+        )

@@ -1,0 +1,152 @@
+"""Greedy and beam search, slow and plain: the oracle that the engine is measured against."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from model.batching import pad
+from model.layers import LayerCache
+from model.masks import padding_mask
+from model.tokenizer import Tokenizer
+from model.transformer import Transformer
+
+
+class Hypothesis(NamedTuple):
+    """A finished translation: tokens without bos and eos, and score / length ** penalty.
+
+    `is_complete` is False where the length limit cut it.
+    """
+
+    token_ids: list[int]
+    score: float
+    is_complete: bool
+
+
+def reorder(caches: list[LayerCache], rows: Int[Tensor, " row"]) -> list[LayerCache]:
+    """The caches of hypotheses that descend from `rows`."""
+    return [LayerCache(*(part[rows] for part in cache)) for cache in caches]
+
+
+@torch.inference_mode()
+def greedy_search(
+    model: Transformer, tokenizer: Tokenizer, sources: Sequence[Sequence[int]], max_tokens: int
+) -> list[Hypothesis]:
+    """Take the best token until eos, all `sources` in one padded batch.
+
+    Args:
+        sources: token ids with tag and eos.
+        max_tokens: hard limit for one hypothesis, eos included.
+    """
+    device = model.embedding.weight.device
+    src_ids = pad(sources, tokenizer.pad_id).to(device)  # (batch, source)
+    src_mask = padding_mask(src_ids, tokenizer.pad_id)
+    caches = model.decoder.start(model.encode(src_ids, src_mask))
+    token_ids = torch.full((len(sources),), tokenizer.bos_id, device=device)
+    chosen: list[list[int]] = [[] for _ in sources]
+    scores = [0.0] * len(sources)
+    rows = list(range(len(sources)))  # the sentence that each live row belongs to
+    for position in range(max_tokens):
+        logits, caches = model.decode_step(token_ids, position, caches, src_mask)
+        log_probs, token_ids = logits.float().log_softmax(dim=-1).max(dim=-1)
+        for row, token_id, log_prob in zip(
+            rows, token_ids.tolist(), log_probs.tolist(), strict=True
+        ):
+            chosen[row].append(token_id)
+            scores[row] += log_prob
+        alive = (token_ids != tokenizer.eos_id).nonzero().squeeze(1)
+        if len(alive) == 0:
+            break
+        if len(alive) < len(rows):
+            rows = [rows[row] for row in alive.tolist()]
+            caches, src_mask, token_ids = reorder(caches, alive), src_mask[alive], token_ids[alive]
+    return [
+        _finish(tokens, score, tokenizer.eos_id, length_penalty=1.0)
+        for tokens, score in zip(chosen, scores, strict=True)
+    ]
+
+
+def _finish(tokens: list[int], score: float, eos_id: int, length_penalty: float) -> Hypothesis:
+    is_complete = tokens[-1] == eos_id
+    return Hypothesis(
+        tokens[:-1] if is_complete else tokens, score / len(tokens) ** length_penalty, is_complete
+    )
+
+
+@torch.inference_mode()
+def beam_search(
+    model: Transformer,
+    tokenizer: Tokenizer,
+    source: Sequence[int],
+    *,
+    beam_size: int,
+    length_penalty: float,
+    max_tokens: int,
+) -> list[Hypothesis]:
+    """All finished hypotheses of one source, best first, at least `beam_size` if the limit allows.
+
+    In each step the best `2 * beam_size` extensions of the live hypotheses are looked at,
+    best first, so that `beam_size` live ones remain even if as many end. An extension by eos
+    ends a hypothesis if it is among the best `beam_size`. The search stops when `beam_size`
+    hypotheses are finished and no live one could still beat the worst of the best of them,
+    or at the limit, where what lives is cut and counts as finished.
+
+    Source: Wu et al. 2016, section 7, with score / length ** length_penalty as the only term.
+    """
+    device = model.embedding.weight.device
+    src_ids = torch.tensor([list(source)], device=device)  # (1, source)
+    src_mask = padding_mask(src_ids, tokenizer.pad_id)
+    caches = model.decoder.start(model.encode(src_ids, src_mask))
+    live: list[tuple[list[int], float]] = [([], 0.0)]
+    last_ids = [tokenizer.bos_id]
+    finished: list[Hypothesis] = []
+    for position in range(max_tokens):
+        mask = src_mask.expand(len(live), -1)
+        token_ids = torch.tensor(last_ids, device=device)
+        logits, caches = model.decode_step(token_ids, position, caches, mask)
+        scores = torch.tensor([[score] for _, score in live], device=device)  # (live, 1)
+        totals = scores + logits.float().log_softmax(dim=-1)  # (live, vocab)
+        best = totals.flatten().topk(min(2 * beam_size, totals.numel()))
+        grown: list[tuple[list[int], float]] = []
+        parents: list[int] = []
+        for rank, (total, place) in enumerate(
+            zip(best.values.tolist(), best.indices.tolist(), strict=True)
+        ):
+            parent, token_id = divmod(place, tokenizer.vocab_size)
+            tokens = [*live[parent][0], token_id]
+            if token_id != tokenizer.eos_id:
+                grown.append((tokens, total))
+                parents.append(parent)
+            elif rank < beam_size:
+                finished.append(_finish(tokens, total, tokenizer.eos_id, length_penalty))
+            if len(grown) == beam_size:
+                break
+        live = grown
+        finished.sort(key=lambda hypothesis: -hypothesis.score)
+        if _cannot_improve(finished, live, beam_size, length_penalty, max_tokens):
+            return finished[:beam_size]
+        last_ids = [tokens[-1] for tokens, _ in live]
+        caches = reorder(caches, torch.tensor(parents, device=device))
+    finished += [_finish(tokens, total, tokenizer.eos_id, length_penalty) for tokens, total in live]
+    return sorted(finished, key=lambda hypothesis: -hypothesis.score)[:beam_size]
+
+
+def _cannot_improve(
+    finished: list[Hypothesis],
+    live: list[tuple[list[int], float]],
+    beam_size: int,
+    length_penalty: float,
+    max_tokens: int,
+) -> bool:
+    """Whether the best `beam_size` finished ones are final.
+
+    A live score only falls as tokens are added; at best it stays and is divided by the
+    longest length still possible (by its own next length if long ones are not favoured).
+    """
+    if len(finished) < beam_size:
+        return False
+    longest = max_tokens if length_penalty > 0 else len(live[0][0]) + 1
+    best_possible = max(score for _, score in live) / longest**length_penalty
+    return best_possible <= finished[beam_size - 1].score

@@ -1,0 +1,102 @@
+"""The subword tokenizer: one SentencePiece model for both languages, lossless on any text.
+
+Source: Kudo and Richardson 2018 (SentencePiece); Kudo 2018 (unigram model).
+"""
+
+import io
+from collections.abc import Iterable, Sequence
+
+import sentencepiece
+
+# SentencePiece writes a space as U+2581, so that character itself goes in as its three bytes.
+SPACE_MARK = "\u2581"
+
+
+def language_tag(code: str) -> str:
+    """The control token, first in a source, that asks for the target language `code`."""
+    return f"<2{code}>"
+
+
+def train_tokenizer(
+    sentences: Iterable[str], vocab_size: int, languages: Sequence[str], seed: int = 1
+) -> "Tokenizer":
+    """Learn a joint vocabulary.
+
+    Text is left as it is: no Unicode normalisation, no squeezing of white space. Byte
+    fallback spells characters outside the vocabulary, digits stand alone.
+
+    Args:
+        sentences: training text, all languages mixed, shuffled by the caller.
+        vocab_size: size of the vocabulary, control and byte tokens included.
+        languages: codes of the languages, each of which gets a tag.
+    """
+    sentencepiece.set_random_generator_seed(seed)
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(sentences),
+        model_writer=model,
+        vocab_size=vocab_size,
+        model_type="unigram",
+        byte_fallback=True,
+        character_coverage=0.9998,
+        normalization_rule_name="identity",
+        remove_extra_whitespaces=False,
+        add_dummy_prefix=False,
+        split_digits=True,
+        pad_id=0,
+        unk_id=1,
+        bos_id=2,
+        eos_id=3,
+        control_symbols=[language_tag(code) for code in languages],
+        max_sentence_length=4096,
+        num_threads=2,
+        minloglevel=1,
+    )
+    return Tokenizer(model.getvalue())
+
+
+class Tokenizer:
+    """Text to token ids and back.
+
+    Attributes:
+        model: the serialised SentencePiece model.
+        vocab_size: number of token ids.
+        pad_id, unk_id, bos_id, eos_id: the special ids.
+    """
+
+    def __init__(self, model: bytes) -> None:
+        self.model = model
+        self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+        self._space_mark_ids = [
+            self._processor.piece_to_id(f"<0x{byte:02X}>") for byte in SPACE_MARK.encode()
+        ]
+        self.vocab_size: int = self._processor.get_piece_size()
+        self.pad_id: int = self._processor.pad_id()
+        self.unk_id: int = self._processor.unk_id()
+        self.bos_id: int = self._processor.bos_id()
+        self.eos_id: int = self._processor.eos_id()
+
+    def tag_id(self, language: str) -> int:
+        """The id of the tag that asks for `language`.
+
+        Raises:
+            ValueError: if the vocabulary has no such tag.
+        """
+        tag_id: int = self._processor.piece_to_id(language_tag(language))
+        if tag_id == self.unk_id:
+            raise ValueError(f"the tokenizer has no tag for the language {language!r}")
+        return tag_id
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of `text`, no special ids among them."""
+        # One leading space lets a word be the same token at the start and in the middle.
+        first, *rest = f" {text}".split(SPACE_MARK)
+        token_ids: list[int] = self._processor.encode(first)
+        for part in rest:
+            token_ids += self._space_mark_ids + self._processor.encode(part)
+        return token_ids
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """The text of `token_ids`; special ids are silent, broken UTF-8 becomes U+FFFD."""
+        text: str = self._processor.decode(list(token_ids))
+        return text.removeprefix(" ")

@@ -1,0 +1,292 @@
+"""Train a model by a recipe: `dragoman train RECIPE`."""
+
+import argparse
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from random import Random
+
+import torch
+
+from model import checkpoint
+from model.batching import Stream
+from model.checkpoint import Checkpoint
+from model.corpus import Pair, PairFilter, load_corpus
+from model.processes import Processes
+from model.recipe import Recipe
+from model.run_log import RunLog
+from model.scores import score
+from model.tokenizer import Tokenizer, train_tokenizer
+from model.trainer import Trainer, UpdateReport
+from model.validate import translate
+
+LAST = "last.safetensors"
+AVERAGED = "averaged.safetensors"
+
+
+class Stop:
+    """Raised by SIGTERM, SIGINT or the clock; looked at between updates."""
+
+    def __init__(self, max_minutes: float) -> None:
+        self._deadline = time.monotonic() + 60 * max_minutes
+        self._is_signalled = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, frame: object) -> None:
+        self._is_signalled = True
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether training should end after this update."""
+        return self._is_signalled or time.monotonic() >= self._deadline
+
+
+class Run:
+    """A folder of checkpoints and logs, and the training that fills it."""
+
+    def __init__(self, recipe: Recipe, folder: Path, processes: Processes, log: RunLog) -> None:
+        self.recipe = recipe
+        self.folder = folder
+        self.processes = processes
+        self.log = log
+        self.corpora = self._load_corpora()
+        self.validation = self._load_validation()
+        self.trainer = self._make_trainer(self._load_tokenizer())
+
+    def _load_corpora(self) -> list[list[Pair]]:
+        corpora = []
+        for corpus in self.recipe.corpora:
+            pair_filter = PairFilter()
+            corpora.append(load_corpus(self.recipe.data, corpus.files, pair_filter))
+            counts = ", ".join(f"{n:,} {reason}" for reason, n in pair_filter.counts.items())
+            self.log.say(f"corpus {' '.join(corpus.files)}: {counts}")
+        return corpora
+
+    def _load_validation(self) -> dict[str, list[Pair]]:
+        sets = {}
+        for entry in self.recipe.validation:
+            everything = PairFilter(max_words=10**6, ratio_from=10**6)
+            pairs = load_corpus(self.recipe.data, entry.files, everything)
+            sets[Path(entry.files[0]).stem] = pairs[: entry.max_sentences]
+        return sets
+
+    def _load_tokenizer(self) -> Tokenizer:
+        path = self.folder / "tokenizer.model"
+        if self.processes.leads and not path.exists():
+            self.log.say(f"learning a vocabulary of {self.recipe.tokenizer.vocab_size:,}")
+            tokenizer = train_tokenizer(
+                self._tokenizer_sample(), self.recipe.model.vocab_size, self.recipe.languages
+            )
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial = path.with_suffix(".partial")
+            partial.write_bytes(tokenizer.model)
+            partial.replace(path)
+        self.processes.gather(None)  # the others wait for the file
+        return Tokenizer(path.read_bytes())
+
+    def _tokenizer_sample(self) -> list[str]:
+        """Lines of both languages, drawn by corpus weight."""
+        random = Random(self.recipe.train.seed)
+        total = sum(corpus.weight for corpus in self.recipe.corpora)
+        lines: list[str] = []
+        for corpus, pairs in zip(self.recipe.corpora, self.corpora, strict=True):
+            share = self.recipe.tokenizer.max_sentences / 2 * corpus.weight / total
+            for pair in random.sample(pairs, min(len(pairs), round(share))):
+                lines += [f" {pair.first}", f" {pair.second}"]
+        random.shuffle(lines)
+        return lines
+
+    def _make_trainer(self, tokenizer: Tokenizer) -> Trainer:
+        stream = Stream(
+            tokenizer=tokenizer,
+            corpora=self.corpora,
+            weights=[corpus.weight for corpus in self.recipe.corpora],
+            directions=[
+                (source == self.recipe.languages[0], target)
+                for source, target in self.recipe.directions
+            ],
+            augment=self.recipe.augment,
+            batch_tokens=self.recipe.train.batch_tokens,
+            seed=self.recipe.train.seed,
+        )
+        return Trainer(self.recipe, tokenizer, stream, self.processes)
+
+    def train(self, stop: Stop) -> None:
+        """Update until the schedule ends, patience does, or `stop` is asked."""
+        config = self.recipe.train
+        progress = self.trainer.progress
+        self.log.begin(progress.update, config.max_updates)
+        started = time.monotonic() - progress.seconds
+        reports: list[UpdateReport] = []
+        logged_at = time.monotonic()
+        while progress.update < config.max_updates and not self._is_impatient():
+            reports.append(self.trainer.update())
+            progress.seconds = time.monotonic() - started
+            self.log.advance()
+            if progress.update % config.log_every == 0:
+                seconds = time.monotonic() - logged_at
+                self.log.updates(progress.update, config.max_updates, reports, seconds)
+                reports, logged_at = [], time.monotonic()
+            if progress.update % config.validate_every == 0:
+                self._validate()
+                progress.seconds = time.monotonic() - started
+                self._keep_weights()
+                self._save()
+                logged_at = time.monotonic()
+            if self.processes.any(stop.is_asked):
+                self._save()
+                self.log.say(f"stopped after update {progress.update:,}; --resume goes on")
+                return
+        self._keep_weights()
+        self._save()
+        self._average()
+
+    def _is_impatient(self) -> bool:
+        patience = self.recipe.train.patience
+        means = [record["mean_bleu"] for record in self.trainer.progress.validations]
+        return bool(patience and means and len(means) - 1 - means.index(max(means)) >= patience)
+
+    def _validate(self) -> None:
+        """Score every validation set in every direction, and keep the record."""
+        model = self.trainer.model.eval()
+        progress = self.trainer.progress
+        scores = {}
+        for name, pairs in self.validation.items():
+            for source, target in self.recipe.directions:
+                forward = source == self.recipe.languages[0]
+                sources = [pair.first if forward else pair.second for pair in pairs]
+                references = [pair.second if forward else pair.first for pair in pairs]
+                translated = self._translate(model, target, sources)
+                scored = score(translated, references)
+                scores[f"{name} {source}-{target}"] = asdict(scored)
+                shown = progress.update // self.recipe.train.validate_every % len(pairs)
+                self.log.validation(
+                    progress.update,
+                    f"{name}/{source}-{target}",
+                    scored,
+                    sources[shown],
+                    translated[shown],
+                )
+        mean = sum(entry["bleu"] for entry in scores.values()) / len(scores)
+        self.log.say(f"  mean BLEU {mean:.2f}")
+        progress.validations.append(
+            {"update": progress.update, "mean_bleu": mean, "scores": scores}
+        )
+
+    def _translate(self, model: torch.nn.Module, target: str, sources: list[str]) -> list[str]:
+        """Translate, each process its part."""
+        assert isinstance(model, type(self.trainer.model))
+        rank, count = self.processes.rank, self.processes.count
+        with torch.autocast(
+            self.processes.device.type,
+            dtype=torch.bfloat16,
+            enabled=self.recipe.train.precision == "bfloat16",
+        ):
+            mine = translate(model, self.trainer.tokenizer, target, sources[rank::count])
+        translated = [""] * len(sources)
+        for other, part in enumerate(self.processes.gather(mine)):
+            translated[other::count] = part
+        return translated
+
+    def _save(self) -> None:
+        """Write the run as it stands, to go on from."""
+        if self.processes.leads:
+            checkpoint.save(self.folder / LAST, self.trainer.checkpoint(with_optimizer=True))
+
+    def _keep_weights(self) -> None:
+        """Write the weights alone, and keep such files of the best and the last only.
+
+        Not where a run merely stopped: its average must not depend on when that was. And
+        before `_save`, so that a run killed between the two makes this file again.
+        """
+        if not self.processes.leads:
+            return
+        progress, config = self.trainer.progress, self.recipe.train
+        this = self._weights_path(progress.update)
+        checkpoint.save(this, self.trainer.checkpoint(with_optimizer=False))
+        ranked = sorted(progress.validations, key=lambda record: -record["mean_bleu"])
+        kept = {self._weights_path(record["update"]) for record in ranked[: config.keep_best]}
+        every = sorted(self.folder.glob("update-*.safetensors"))
+        for path in set(every) - kept - set(every[-config.average_last :]):
+            path.unlink()
+
+    def _weights_path(self, update: int) -> Path:
+        return self.folder / f"update-{update:07d}.safetensors"
+
+    def _average(self) -> None:
+        """Write the mean of the last checkpoints' weights as the run's result."""
+        if not self.processes.leads:
+            return
+        paths = sorted(self.folder.glob("update-*.safetensors"))[-self.recipe.train.average_last :]
+        average_checkpoints(paths, self.folder / AVERAGED)
+        self.log.say(f"averaged {len(paths)} checkpoints into {self.folder / AVERAGED}")
+
+
+def average_checkpoints(paths: Sequence[Path], result: Path) -> None:
+    """Write the mean of the weights in `paths` to `result`, with the last one's history.
+
+    As float16, which halves the file.
+    """
+    loaded = [checkpoint.load(path) for path in paths]
+    last = loaded[-1]
+    averaged = Checkpoint(
+        model=last.model,
+        weights=checkpoint.average([one.weights for one in loaded]),
+        tokenizer=last.tokenizer,
+        languages=last.languages,
+        directions=last.directions,
+        history={**last.history, "averaged": [path.name for path in paths]},
+        extra={},
+    )
+    checkpoint.save(result, averaged, torch.float16)
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="dragoman train", description=__doc__)
+    parser.add_argument("recipe", type=Path, help="a TOML file, see model/recipes")
+    parser.add_argument("--data", type=Path, help="the folder that the recipe's files are in")
+    parser.add_argument("--folder", type=Path, help="for checkpoints and logs [runs/NAME]")
+    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    parser.add_argument("--max-minutes", type=float, default=float("inf"))
+    return parser.parse_args(argv)
+
+
+def run_recipe(arguments: argparse.Namespace) -> None:
+    """Train as the command line says.
+
+    Raises:
+        ValueError, OSError: if recipe, data or the run's folder are not as they must be.
+    """
+    recipe = Recipe.load(arguments.recipe, arguments.data)
+    folder = arguments.folder or Path("runs") / recipe.name
+    last = folder / LAST
+    if last.exists() and not arguments.resume:
+        raise ValueError(f"{last} exists; give --resume to go on, or another --folder")
+    stop = Stop(arguments.max_minutes)
+    with Processes() as processes, RunLog(folder, is_silent=not processes.leads) as log:
+        run = Run(recipe, folder, processes, log)
+        size = sum(parameter.numel() for parameter in run.trainer.model.parameters())
+        log.say(f"{recipe.name}: {size / 1e6:.2f} M parameters on {processes.device}")
+        if last.exists():
+            run.trainer.restore(last)
+            log.say(f"resumed after update {run.trainer.progress.update:,}")
+        run.train(stop)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Train; the exit code is 0 when the run ended or stopped as asked, 2 if it was refused."""
+    try:
+        run_recipe(parse(argv))
+    except (ValueError, OSError) as error:
+        print(f"dragoman train: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

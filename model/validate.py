@@ -1,0 +1,68 @@
+"""Translate a test set with a PyTorch model, and score it."""
+
+from collections.abc import Sequence
+
+from model.batching import make_example
+from model.corpus import Pair
+from model.scores import Scores, score
+from model.search import beam_search, greedy_search
+from model.tokenizer import Tokenizer
+from model.transformer import Transformer
+
+BATCH_SENTENCES = 64
+
+
+def max_target_tokens(num_source_tokens: int) -> int:
+    """How long a translation may get; the service reads the same rule from the manifest."""
+    return 2 * num_source_tokens + 16
+
+
+def translate(
+    model: Transformer,
+    tokenizer: Tokenizer,
+    target_language: str,
+    texts: Sequence[str],
+    *,
+    beam_size: int = 1,
+    length_penalty: float = 1.0,
+) -> list[str]:
+    """Translate sentences, in order; each is one segment.
+
+    Args:
+        beam_size: 1 searches greedily in batches, more runs the slow oracle one by one.
+        length_penalty: p in score / length ** p; beam search only.
+    """
+    sources = [make_example(tokenizer, target_language, Pair(text, "")).src_ids for text in texts]
+    order = sorted(range(len(sources)), key=lambda index: len(sources[index]))
+    translated = [""] * len(texts)
+    for start in range(0, len(order), BATCH_SENTENCES):
+        rows = order[start : start + BATCH_SENTENCES]
+        batch = [sources[row] for row in rows]
+        limit = max_target_tokens(len(batch[-1]))
+        if beam_size == 1:
+            found = greedy_search(model, tokenizer, batch, limit)
+        else:
+            found = [
+                beam_search(
+                    model,
+                    tokenizer,
+                    source,
+                    beam_size=beam_size,
+                    length_penalty=length_penalty,
+                    max_tokens=max_target_tokens(len(source)),
+                )[0]
+                for source in batch
+            ]
+        for row, source, hypothesis in zip(rows, batch, found, strict=True):
+            # The batch ran to the limit of its longest source; alone, each would stop at its own.
+            own = hypothesis.token_ids[: max_target_tokens(len(source))]
+            translated[row] = tokenizer.decode(own)
+    return translated
+
+
+def validate(
+    model: Transformer, tokenizer: Tokenizer, target_language: str, pairs: Sequence[Pair]
+) -> Scores:
+    """Greedy BLEU and chrF of `pairs`, from first to second side."""
+    translated = translate(model, tokenizer, target_language, [pair.first for pair in pairs])
+    return score(translated, [pair.second for pair in pairs])

@@ -1,0 +1,1 @@
+"""Tests of the model, one module for each of its modules."""

@@ -1,0 +1,216 @@
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice, pairwise
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from model.augment import AugmentConfig
+from model.batching import (
+    Example,
+    Position,
+    Stream,
+    _permuted,
+    bucket,
+    make_example,
+    pad,
+    to_batch,
+)
+from model.corpus import Pair
+from model.tokenizer import Tokenizer
+from tests.model.toy import toy_pairs
+
+EXAMPLES = st.lists(
+    st.builds(
+        lambda source, target: Example([1] * source, [2] * target),
+        st.integers(1, 60),
+        st.integers(1, 60),
+    ),
+    min_size=1,
+    max_size=80,
+)
+
+
+@pytest.fixture
+def stream(tokenizer: Tokenizer) -> Stream:
+    return Stream(
+        tokenizer=tokenizer,
+        corpora=[toy_pairs(40, seed=1), toy_pairs(7, seed=2)],
+        weights=[3.0, 1.0],
+        directions=[(True, "de"), (False, "en")],
+        augment=AugmentConfig(),
+        batch_tokens=100,
+        seed=1,
+        round_sentences=40,
+    )
+
+
+def drawn_in(stream: Stream, first_round: int, rounds: int) -> Counter[Pair]:
+    """How often each pair, first language first, is drawn into German."""
+    tokenizer = stream.tokenizer
+    german = tokenizer.tag_id("de")
+    return Counter(
+        Pair(tokenizer.decode(example.src_ids), tokenizer.decode(example.tgt_ids))
+        for number in range(first_round, first_round + rounds)
+        for batch in stream.round(number)
+        for example in batch
+        if example.src_ids[0] == german
+    )
+
+
+def test_an_example_has_tag_and_eos_on_its_source_and_bos_and_eos_on_its_target(
+    tokenizer: Tokenizer,
+) -> None:
+    example = make_example(tokenizer, "de", Pair("the dog", "der hund"))
+
+    assert example.src_ids == [
+        tokenizer.tag_id("de"),
+        *tokenizer.encode("the dog"),
+        tokenizer.eos_id,
+    ]
+    assert example.tgt_ids == [
+        tokenizer.bos_id,
+        *tokenizer.encode("der hund"),
+        tokenizer.eos_id,
+    ]
+
+
+def test_rows_are_padded_at_the_end() -> None:
+    assert pad([[5], [6, 7, 8]], pad_id=9).tolist() == [[5, 9, 9], [6, 7, 8]]
+
+
+def test_a_batch_pads_each_side_to_its_own_longest() -> None:
+    batch = to_batch([Example([5, 6], [7]), Example([5], [7, 8, 9])], pad_id=0)
+
+    assert batch.src_ids.tolist() == [[5, 6], [5, 0]]
+    assert batch.tgt_ids.tolist() == [[7, 0, 0], [7, 8, 9]]
+
+
+@given(examples=EXAMPLES, batch_tokens=st.integers(20, 500), seed=st.integers())
+def test_no_batch_exceeds_its_budget_but_a_single_example(
+    examples: list[Example], batch_tokens: int, seed: int
+) -> None:
+    for batch in bucket(examples, batch_tokens, Random(seed)):
+        longest = max(max(map(len, example)) for example in batch)
+        assert len(batch) == 1 or longest * len(batch) <= batch_tokens
+
+
+@given(examples=EXAMPLES, batch_tokens=st.integers(20, 500), seed=st.integers())
+def test_every_example_is_in_one_batch(
+    examples: list[Example], batch_tokens: int, seed: int
+) -> None:
+    lengths = Counter((len(example.src_ids), len(example.tgt_ids)) for example in examples)
+
+    batches = bucket(examples, batch_tokens, Random(seed))
+
+    assert all(batches)
+    assert lengths == Counter(
+        (len(example.src_ids), len(example.tgt_ids)) for batch in batches for example in batch
+    )
+
+
+def test_bucketing_wastes_little_on_padding() -> None:
+    random = Random(1)
+    examples = [
+        Example([1] * length, [2] * length) for length in random.choices(range(5, 60), k=900)
+    ]
+
+    batches = bucket(examples, 600, random)
+
+    padded = sum(max(map(max_side, batch)) * len(batch) for batch in batches)
+    assert padded < 1.1 * sum(map(max_side, examples))
+    assert padded > 0.8 * 600 * len(batches)
+
+
+def max_side(example: Example) -> int:
+    return max(map(len, example))
+
+
+@given(size=st.integers(1, 300), seed=st.integers(0, 10_000))
+def test_a_permuted_place_is_a_permutation(size: int, seed: int) -> None:
+    assert sorted(_permuted(offset, size, seed) for offset in range(size)) == list(range(size))
+
+
+def test_each_pass_has_an_order_of_its_own_that_is_no_stride() -> None:
+    orders = [[_permuted(offset, 1000, seed) for offset in range(1000)] for seed in (1, 2)]
+
+    for order in orders:
+        steps = Counter((b - a) % 1000 for a, b in pairwise(order))
+        assert max(steps.values()) < 50
+    assert sum(a == b for a, b in zip(*orders, strict=True)) < 20
+
+
+def test_a_round_is_repeatable(stream: Stream) -> None:
+    assert stream.round(3) == replace(stream).round(3)
+
+
+def test_rounds_and_seeds_differ(stream: Stream) -> None:
+    assert stream.round(3) != stream.round(4)
+    assert stream.round(3) != replace(stream, seed=2).round(3)
+
+
+def test_every_pair_is_drawn_once_a_pass(stream: Stream) -> None:
+    """Rounds draw 15 of the 40 pairs and 5 of the 7, so passes end inside of rounds."""
+    first, second = (Counter(pairs) for pairs in stream.corpora)
+
+    drawn = drawn_in(stream, 0, 56)  # 21 passes of the first corpus, 40 of the second
+
+    assert drawn == Counter({pair: 21 * n for pair, n in first.items()}) + Counter(
+        {pair: 40 * n for pair, n in second.items()}
+    )
+
+
+def test_a_tiny_weight_still_draws_one_pair_a_round(stream: Stream) -> None:
+    starved = replace(stream, weights=[1.0, 1e-9])
+
+    drawn = drawn_in(starved, 0, 7)
+
+    assert all(drawn[pair] >= 1 for pair in starved.corpora[1])
+
+
+def test_corpora_are_drawn_by_weight(stream: Stream) -> None:
+    drawn = drawn_in(replace(stream, round_sentences=80), 0, 1)
+
+    assert sum(drawn[pair] for pair in set(stream.corpora[0])) == 30
+    assert sum(drawn[pair] for pair in set(stream.corpora[1])) == 10
+
+
+def test_both_directions_are_drawn_each_with_its_tag(stream: Stream, tokenizer: Tokenizer) -> None:
+    known = {pair for pairs in stream.corpora for pair in pairs}
+    german, english = tokenizer.tag_id("de"), tokenizer.tag_id("en")
+    tags: Counter[int] = Counter()
+    for batch in stream.round(0):
+        for example in batch:
+            pair = Pair(tokenizer.decode(example.src_ids), tokenizer.decode(example.tgt_ids))
+            tags[example.src_ids[0]] += 1
+            assert (pair if example.src_ids[0] == german else Pair(*reversed(pair))) in known
+
+    assert tags == {german: 20, english: 20}
+
+
+def test_examples_that_are_too_long_are_left_out(stream: Stream) -> None:
+    short = replace(stream, max_tokens=10)
+
+    lengths = [max_side(example) for batch in short.round(0) for example in batch]
+
+    assert 0 < len(lengths) < 40
+    assert max(lengths) <= 10
+
+
+def test_the_stream_from_any_position_is_the_tail_of_the_stream(stream: Stream) -> None:
+    whole = list(islice(stream.batches(Position(0, 0)), 30))
+    assert whole[-1][1].round >= 2  # else the test proves nothing about rounds
+
+    for taken in range(1, 30):
+        tail: Iterator[tuple[list[Example], Position]] = stream.batches(whole[taken - 1][1])
+        assert list(islice(tail, 30 - taken)) == whole[taken:]
+
+
+def test_batches_of_one_round_differ_in_length_order(stream: Stream) -> None:
+    """The optimiser must not see short sentences first and long ones last."""
+    longest = [max(map(max_side, batch)) for batch in replace(stream, round_sentences=400).round(0)]
+
+    assert longest not in (sorted(longest), sorted(longest, reverse=True))

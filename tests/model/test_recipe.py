@@ -1,0 +1,86 @@
+from pathlib import Path
+
+import pytest
+
+from model.augment import AugmentConfig
+from model.recipe import CorpusConfig, Recipe
+from tests.model.toy import write_recipe
+
+SHIPPED = sorted((Path(__file__).parents[2] / "model" / "recipes").glob("*.toml"))
+
+
+def edited(tmp_path: Path, old: str, new: str) -> Path:
+    """The toy recipe with one place changed."""
+    path = write_recipe(tmp_path)
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    return path
+
+
+def test_a_recipe_is_read_as_written(tmp_path: Path) -> None:
+    recipe = Recipe.load(write_recipe(tmp_path, max_updates=77))
+
+    assert recipe.name == "toy"
+    assert recipe.languages == ("en", "de")
+    assert recipe.directions == (("en", "de"), ("de", "en"))
+    assert recipe.model.vocab_size == recipe.tokenizer.vocab_size == 300
+    assert recipe.train.max_updates == 77
+    assert recipe.augment == AugmentConfig(join=0.2, swap=0.1, lower=0.1)
+    assert recipe.corpora == (
+        CorpusConfig(files=("a.tsv",), weight=3.0),
+        CorpusConfig(files=("b.en", "b.de"), weight=1.0),
+    )
+    assert recipe.validation[0].max_sentences == 3
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_every_shipped_recipe_is_valid(path: Path) -> None:
+    assert Recipe.load(path).name == path.stem
+
+
+def test_files_are_looked_for_beside_the_recipe(tmp_path: Path) -> None:
+    assert Recipe.load(write_recipe(tmp_path)).data.samefile(tmp_path)
+
+
+def test_files_are_looked_for_in_the_folder_that_the_recipe_names(tmp_path: Path) -> None:
+    path = edited(tmp_path, 'name = "toy"', 'name = "toy"\ndata = "corpora"')
+
+    assert Recipe.load(path).data == tmp_path / "corpora"
+
+
+def test_the_caller_may_name_another_data_folder(tmp_path: Path) -> None:
+    assert Recipe.load(write_recipe(tmp_path), Path("/elsewhere")).data == Path("/elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('name = "toy"', 'name = "toy"\nepochs = 3', "a recipe knows no .*'epochs'"),
+        ("d_ff = 32", "d_ff = 32\nnhead = 4", "ModelConfig knows no .*'nhead'"),
+        ("warmup_updates", "warm_up", "TrainConfig knows no .*'warm_up'"),
+        ("weight = 3", "wieght = 3", "CorpusConfig knows no .*'wieght'"),
+        ("max_sentences = 3", "lines = 6", "ValidationConfig knows no .*'lines'"),
+        ("vocab_size = 300", "vocab_size = 300\ntype = 1", "TokenizerConfig knows no .*'type'"),
+        ("swap = 0.1", "shuffle = 0.1", "AugmentConfig knows no .*'shuffle'"),
+        ("swap = 0.1", "swap = 1.1", r"augment\.swap is 1\.1"),
+        ("d_model = 16", "d_model = 15", "d_model is 15"),
+        ("weight = 3", "weight = 0", "weight 0.0; it must be above 0"),
+        ('files = ["a.tsv"]', "files = []", "at least one file"),
+        ('files = ["dev.en", "dev.de"]', 'files = ["dev.en"]', "two aligned files"),
+        ('name = "toy"\n', "", "a recipe needs .*'name'"),
+        ('"en-de"', '"en-fr"', "the direction en-fr is not between"),
+        ('"en-de"', '"en"', "the direction en is not between"),
+        ('"en-de"', '"en-de-en"', "the direction en-de-en is not between"),
+        ('["en-de", "de-en"]', "[]", "at least one direction"),
+        ('languages = ["en", "de"]', 'languages = ["en"]', "it must name two"),
+        ("[model]", "[model", "line"),
+    ],
+)
+def test_a_wrong_recipe_is_refused_with_its_file_and_the_reason(
+    tmp_path: Path, old: str, new: str, message: str
+) -> None:
+    path = edited(tmp_path, old, new)
+
+    with pytest.raises(ValueError, match=rf"(?s)toy\.toml: .*{message}"):
+        Recipe.load(path)

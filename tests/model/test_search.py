@@ -1,0 +1,211 @@
+"""Search is compared with something slower: all sequences there are, and a beam that never stops.
+
+The vocabulary is tiny and the weights are random and large, so that sequences end early or
+late, and no two scores are near each other.
+"""
+
+from functools import cache
+from itertools import product
+
+import pytest
+import torch
+from torch import Tensor
+
+from model.search import Hypothesis, beam_search, greedy_search, reorder
+from model.tokenizer import Tokenizer
+from model.transformer import Transformer
+from tests.model.conftest import MakeConfig
+from tests.model.torch_twins import scramble
+
+VOCAB_SIZE = 6
+EOS_ID = 3
+MAX_TOKENS = 4
+SOURCES = [[4, 5, 3], [5, 5, 4, 4, 3], [3], [4, 3]]
+
+# Scores are sums of at most 12 float32 logarithms.
+SCORE_TOLERANCE = 1e-4
+
+PENALTIES = pytest.mark.parametrize("length_penalty", [0.0, 0.6, 1.0, 2.0, -1.0])
+
+
+class TinyTokenizer(Tokenizer):
+    """Only the ids that search asks for."""
+
+    def __init__(self) -> None:
+        self.vocab_size = VOCAB_SIZE
+        self.pad_id, self.unk_id, self.bos_id, self.eos_id = 0, 1, 2, EOS_ID
+
+
+TINY = TinyTokenizer()
+
+
+@pytest.fixture(scope="module", params=range(2))
+def model(make_config: MakeConfig, request: pytest.FixtureRequest) -> Transformer:
+    torch.manual_seed(request.param)
+    model = Transformer(make_config(vocab_size=VOCAB_SIZE)).eval()
+    for _ in range(10):
+        scramble(model)
+    return model
+
+
+@cache
+@torch.inference_mode()
+def log_probs_after(model: Transformer, source: tuple[int, ...], tokens: tuple[int, ...]) -> Tensor:
+    """Of what follows bos and `tokens`, without any cache of keys and values."""
+    logits = model(torch.tensor([source]), torch.tensor([[TINY.bos_id, *tokens]]))
+    return logits[0, -1].double().log_softmax(dim=-1)
+
+
+def log_probs(model: Transformer, source: list[int], tokens: list[int]) -> list[float]:
+    return log_probs_after(model, tuple(source), tuple(tokens)).tolist()
+
+
+def all_hypotheses(
+    model: Transformer, source: list[int], length_penalty: float
+) -> list[Hypothesis]:
+    """Every sequence that ends by eos within the limit, or is cut by it, best first."""
+    others = [token for token in range(VOCAB_SIZE) if token != EOS_ID]
+    found = []
+    for length in range(MAX_TOKENS + 1):
+        for tokens in product(others, repeat=length):
+            is_complete = length < MAX_TOKENS
+            ended = [*tokens, EOS_ID] if is_complete else list(tokens)
+            steps = range(len(ended))
+            score = sum(log_probs(model, source, ended[:step])[ended[step]] for step in steps)
+            found.append(
+                Hypothesis(list(tokens), score / len(ended) ** length_penalty, is_complete)
+            )
+    return sorted(found, key=lambda hypothesis: -hypothesis.score)
+
+
+def endless_beam_search(
+    model: Transformer, source: list[int], beam_size: int, length_penalty: float, max_tokens: int
+) -> list[Hypothesis]:
+    """The same beam, uncached, that never stops before the limit."""
+    live: list[tuple[list[int], float]] = [([], 0.0)]
+    ended: list[tuple[list[int], float]] = []
+    for _ in range(max_tokens):
+        grown = [
+            ([*tokens, token], score + log_prob)
+            for tokens, score in live
+            for token, log_prob in enumerate(log_probs(model, source, tokens))
+        ]
+        grown.sort(key=lambda pair: -pair[1])
+        ended += [pair for pair in grown[:beam_size] if pair[0][-1] == EOS_ID]
+        live = [pair for pair in grown[: 2 * beam_size] if pair[0][-1] != EOS_ID][:beam_size]
+    found = [
+        Hypothesis(
+            [token for token in tokens if token != EOS_ID],
+            score / len(tokens) ** length_penalty,
+            tokens[-1] == EOS_ID,
+        )
+        for tokens, score in ended + live
+    ]
+    return sorted(found, key=lambda hypothesis: -hypothesis.score)[:beam_size]
+
+
+def assert_same(found: list[Hypothesis], expected: list[Hypothesis]) -> None:
+    assert [one.token_ids for one in found] == [one.token_ids for one in expected]
+    assert [one.is_complete for one in found] == [one.is_complete for one in expected]
+    assert [one.score for one in found] == pytest.approx(
+        [one.score for one in expected], abs=SCORE_TOLERANCE
+    )
+
+
+@PENALTIES
+def test_a_beam_as_wide_as_the_tree_finds_the_best_of_all_sequences(
+    model: Transformer, length_penalty: float
+) -> None:
+    found = beam_search(
+        model,
+        TINY,
+        SOURCES[0],
+        beam_size=1000,
+        length_penalty=length_penalty,
+        max_tokens=MAX_TOKENS,
+    )
+
+    assert_same(found[:50], all_hypotheses(model, SOURCES[0], length_penalty)[:50])
+
+
+@PENALTIES
+@pytest.mark.parametrize("beam_size", [1, 2, 3, 5])
+def test_stopping_early_finds_what_going_on_finds(
+    model: Transformer, beam_size: int, length_penalty: float
+) -> None:
+    for source in SOURCES[:2]:
+        found = beam_search(
+            model,
+            TINY,
+            source,
+            beam_size=beam_size,
+            length_penalty=length_penalty,
+            max_tokens=10,
+        )
+
+        assert_same(found, endless_beam_search(model, source, beam_size, length_penalty, 10))
+
+
+def test_a_beam_of_one_without_length_penalty_is_greedy(model: Transformer) -> None:
+    """With one, a beam of one goes on beside an ended hypothesis that may be too short."""
+    greedy = greedy_search(model, TINY, SOURCES, max_tokens=10)
+
+    for source, alone in zip(SOURCES, greedy, strict=True):
+        beam = beam_search(model, TINY, source, beam_size=1, length_penalty=0.0, max_tokens=10)
+        length = len(alone.token_ids) + alone.is_complete
+        assert_same([Hypothesis(alone.token_ids, alone.score * length, alone.is_complete)], beam)
+
+
+def test_greedy_search_takes_the_best_token_until_eos(model: Transformer) -> None:
+    for source in SOURCES:
+        tokens: list[int] = []
+        score = 0.0
+        while len(tokens) < 10 and EOS_ID not in tokens:
+            following = log_probs(model, source, tokens)
+            tokens.append(following.index(max(following)))
+            score += max(following)
+        ended = EOS_ID in tokens
+        expected = Hypothesis(
+            tokens[:-1] if ended else tokens, score / len(tokens), is_complete=ended
+        )
+
+        assert_same(greedy_search(model, TINY, [source], max_tokens=10), [expected])
+
+
+def test_greedy_search_in_a_batch_equals_each_alone(model: Transformer) -> None:
+    batched = greedy_search(model, TINY, SOURCES, max_tokens=10)
+
+    assert_same(
+        batched, [greedy_search(model, TINY, [source], max_tokens=10)[0] for source in SOURCES]
+    )
+
+
+def test_sequences_end_early_late_and_never(make_config: MakeConfig) -> None:
+    """Guards the tests above: sources that all end at once would prove little."""
+    lengths = set()
+    for seed in range(2):
+        torch.manual_seed(seed)
+        model = Transformer(make_config(vocab_size=VOCAB_SIZE)).eval()
+        for _ in range(10):
+            scramble(model)
+        lengths |= {len(one.token_ids) for one in greedy_search(model, TINY, SOURCES, 10)}
+
+    assert len(lengths) >= 4
+
+
+def test_the_limit_counts_eos(model: Transformer) -> None:
+    for limit in (1, 2, 3):
+        for hypothesis in greedy_search(model, TINY, SOURCES, max_tokens=limit):
+            assert len(hypothesis.token_ids) + hypothesis.is_complete <= limit
+            assert hypothesis.is_complete or len(hypothesis.token_ids) == limit
+
+
+def test_reordered_caches_are_those_of_their_parents(model: Transformer) -> None:
+    src_ids = torch.tensor([[4, 5, 3], [5, 4, 3]])
+    caches = model.decoder.start(model.encode(src_ids, src_ids != 0))
+
+    reordered = reorder(caches, torch.tensor([1, 1, 0]))
+
+    for before, after in zip(caches, reordered, strict=True):
+        for part_before, part_after in zip(before, after, strict=True):
+            assert torch.equal(part_after, part_before[[1, 1, 0]])

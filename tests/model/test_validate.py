@@ -1,0 +1,92 @@
+import pytest
+import torch
+
+from model import validate as validate_module
+from model.corpus import Pair
+from model.search import Hypothesis
+from model.tokenizer import Tokenizer
+from model.transformer import Transformer
+from model.validate import max_target_tokens, translate, validate
+from tests.model.conftest import MakeConfig
+from tests.model.toy import toy_pairs
+
+TEXTS = [pair.first for pair in toy_pairs(150, seed=9)]
+
+
+@pytest.fixture
+def model(make_config: MakeConfig) -> Transformer:
+    return Transformer(make_config(vocab_size=300)).eval()
+
+
+@pytest.fixture
+def echo(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search that answers with its source, without tag and eos."""
+
+    def greedy(
+        model: Transformer, tokenizer: Tokenizer, sources: list[list[int]], max_tokens: int
+    ) -> list[Hypothesis]:
+        assert max_tokens >= max(len(source) for source in sources)
+        return [Hypothesis(source[1:-1], 0.0, is_complete=True) for source in sources]
+
+    monkeypatch.setattr(validate_module, "greedy_search", greedy)
+
+
+@pytest.mark.usefixtures("echo")
+def test_translations_keep_the_order_of_the_texts(model: Transformer, tokenizer: Tokenizer) -> None:
+    assert translate(model, tokenizer, "de", TEXTS) == TEXTS
+
+
+@pytest.mark.usefixtures("echo")
+def test_an_empty_list_has_no_translations(model: Transformer, tokenizer: Tokenizer) -> None:
+    assert translate(model, tokenizer, "de", []) == []
+
+
+@pytest.mark.usefixtures("echo")
+def test_validation_scores_the_first_side_against_the_second(
+    model: Transformer, tokenizer: Tokenizer
+) -> None:
+    same = [Pair(f"{text} dog cat", f"{text} dog cat") for text in TEXTS[:5]]
+    other = [Pair(pair.first, "nothing of the kind at all") for pair in same]
+
+    assert validate(model, tokenizer, "de", same).bleu == pytest.approx(100)
+    assert validate(model, tokenizer, "de", other).bleu < 10
+
+
+def test_every_source_begins_with_the_tag_of_the_target_language(
+    model: Transformer, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    def greedy(
+        model: Transformer, tokenizer: Tokenizer, sources: list[list[int]], max_tokens: int
+    ) -> list[Hypothesis]:
+        seen.extend(source[0] for source in sources)
+        return [Hypothesis([], 0.0, is_complete=True) for _ in sources]
+
+    monkeypatch.setattr(validate_module, "greedy_search", greedy)
+    translate(model, tokenizer, "en", TEXTS[:3])
+
+    assert seen == [tokenizer.tag_id("en")] * 3
+
+
+def test_translating_together_equals_translating_alone(
+    model: Transformer, tokenizer: Tokenizer
+) -> None:
+    """Random weights never end, so that each translation runs to its own limit."""
+    alone = [translate(model, tokenizer, "de", [text])[0] for text in TEXTS[:6]]
+
+    assert translate(model, tokenizer, "de", TEXTS[:6]) == alone
+    assert len({len(text) for text in alone}) > 1
+
+
+def test_a_beam_is_searched_if_asked_for(model: Transformer, tokenizer: Tokenizer) -> None:
+    with torch.no_grad():
+        model.output.bias[tokenizer.eos_id] += 2.0  # else random weights never end
+
+    found = translate(model, tokenizer, "de", TEXTS[:2], beam_size=2, length_penalty=0.6)
+
+    assert len(found) == 2
+
+
+def test_a_translation_may_be_twice_as_long_and_some() -> None:
+    assert max_target_tokens(10) == 36
