@@ -1,0 +1,1 @@
+"""Turn a checkpoint into a bundle of ONNX graphs, tokenizer and manifest."""

@@ -1,0 +1,96 @@
+"""The decoder-step graph: one token for every row, caches extended in place.
+
+Rows stand at positions of their own: GroupQueryAttention takes the cached length of each
+row and writes the new key and value behind it, in the memory it reads from. Keys and
+values of the source come from the encoder graph and are never computed again.
+"""
+
+import numpy as np
+import onnx
+from onnx import TensorProto
+
+from export.fold import FoldedLayer, FoldedModel
+from export.graph import CONTRIB, Graph
+from export.signature import decoder_signature
+
+
+def decoder_graph(model: FoldedModel) -> onnx.ModelProto:
+    """Write the float32 decoder-step graph."""
+    graph = Graph(model)
+    positions = graph.add("Cast", "lengths", to=TensorProto.INT64)
+    x = graph.embed("ids", positions)  # (rows, d_model)
+    for number, layer in enumerate(model.decoder):
+        name = f"decoder.{number}"
+        read = _self_attention(graph, x, layer, number, name)
+        x = graph.after(x, read, layer.self_norm, f"{name}.self_attention")
+        read = _cross_attention(graph, x, layer, number, name)
+        x = graph.after(x, read, layer.cross_norm, f"{name}.cross_attention")
+        x = graph.feed_forward(x, layer, name)
+    _choose(graph, graph.before(x))
+    return graph.finish("decoder", decoder_signature(model.config))
+
+
+def _self_attention(graph: Graph, x: str, layer: FoldedLayer, number: int, name: str) -> str:
+    config = graph.model.config
+    packed = graph.linear(graph.before(x), layer.query_key_value, f"{name}.query_key_value")
+    query = graph.add("Unsqueeze", packed, graph.ints(1))  # (rows, 1, 3 * d_model)
+    context = graph.add(
+        "GroupQueryAttention",
+        *(query, "", "", f"past_key_{number}", f"past_value_{number}"),
+        *("lengths", "total_length"),
+        also=[f"present_key_{number}", f"present_value_{number}"],
+        domain=CONTRIB,
+        num_heads=config.num_heads,
+        kv_num_heads=config.num_heads,
+    )  # (rows, 1, d_model)
+    flat = graph.add("Squeeze", context, graph.ints(1))
+    return graph.linear(flat, layer.self_output, f"{name}.self_output")
+
+
+def _cross_attention(graph: Graph, x: str, layer: FoldedLayer, number: int, name: str) -> str:
+    config = graph.model.config
+    assert layer.cross_query is not None and layer.cross_output is not None
+    query = graph.linear(graph.before(x), layer.cross_query, f"{name}.cross_query")
+    heads = graph.add("Reshape", query, graph.ints(0, config.num_heads, 1, config.head_dim))
+    context = graph.add(
+        "Attention",
+        *(heads, f"cross_key_{number}", f"cross_value_{number}", "", "", "", "source_lengths"),
+    )  # (rows, heads, 1, head_dim)
+    flat = graph.add("Reshape", context, graph.ints(0, config.d_model))
+    return graph.linear(flat, layer.cross_output, f"{name}.cross_output")
+
+
+def _choose(graph: Graph, x: str) -> None:
+    """Write `logits`, `log_normalisers` and `next_ids`.
+
+    The best token is found in two stages, best of each block and best block, which is
+    several times faster than one ArgMax over the vocabulary. The sum of exponentials is
+    spelled out for the same reason; the largest logit is subtracted first, so that it
+    cannot overflow.
+    """
+    product = graph.linear(x, graph.model.output, "output")
+    logits = graph.add("Identity", product, name="logits")
+    vocab_size = graph.model.config.vocab_size
+    block = _block_size(vocab_size)
+    blocks = graph.add("Reshape", logits, graph.ints(0, vocab_size // block, block))
+    best_of_block = graph.add("ReduceMax", blocks, graph.ints(2), keepdims=0)  # (rows, blocks)
+    best_block = graph.add("ArgMax", best_of_block, axis=1, keepdims=1)  # (rows, 1)
+    chosen = graph.add("GatherND", blocks, best_block, batch_dims=1)  # (rows, block)
+    within = graph.add("ArgMax", chosen, axis=1, keepdims=1)  # (rows, 1)
+    start = graph.add("Mul", best_block, graph.ints(block))
+    graph.add("Squeeze", graph.add("Add", start, within), graph.ints(1), name="next_ids")
+    largest = graph.add("ReduceMax", best_of_block, graph.ints(1), keepdims=1)  # (rows, 1)
+    exponentials = graph.add("Exp", graph.add("Sub", logits, largest))
+    total = graph.add("ReduceSum", exponentials, graph.ints(1), keepdims=1)  # (rows, 1)
+    # Log takes four rows at once and the rest of them by another formula, so a row's result would
+    # depend on how many others there are; as a reduction (of one number) it is taken row by row.
+    logarithm = graph.add("ReduceLogSum", total, graph.ints(1), keepdims=1)
+    normalisers = graph.add("Add", logarithm, largest)
+    graph.add("Squeeze", normalisers, graph.ints(1), name="log_normalisers")
+
+
+def _block_size(vocab_size: int) -> int:
+    """The divisor of `vocab_size` nearest to its square root."""
+    root = np.sqrt(vocab_size)
+    divisors = [size for size in range(1, vocab_size + 1) if vocab_size % size == 0]
+    return min(divisors, key=lambda size: abs(np.log(size / root)))

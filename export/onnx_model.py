@@ -1,0 +1,93 @@
+"""Run the two graphs plainly, one segment at a time: enough to check them, too slow to serve."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+
+from export.errors import SignatureMismatch
+from export.signature import Signature, decoder_signature, encoder_signature
+from model.config import ModelConfig
+
+Array = npt.NDArray[np.float32]
+
+
+def _session(model: onnx.ModelProto, signature: Signature) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    for ports, found in (
+        (signature.inputs, session.get_inputs()),
+        (signature.outputs, session.get_outputs()),
+    ):
+        wanted = [(port.name, _onnx_dtype(port.dtype), list(port.axes)) for port in ports]
+        actual = [(value.name, value.type, list(value.shape)) for value in found]
+        if wanted != actual:
+            raise SignatureMismatch(f"{model.graph.name}: wanted {wanted}, the graph has {actual}")
+    return session
+
+
+def _onnx_dtype(dtype: str) -> str:
+    return f"tensor({'float' if dtype == 'float32' else dtype})"
+
+
+class OnnxModel:
+    """An encoder and a decoder-step graph, loaded and checked against their signatures.
+
+    Raises:
+        SignatureMismatch: if a port has another name, dtype or axes.
+    """
+
+    def __init__(
+        self, config: ModelConfig, encoder: onnx.ModelProto, decoder: onnx.ModelProto
+    ) -> None:
+        self.config = config
+        self._encoder = _session(encoder, encoder_signature(config))
+        self._decoder = _session(decoder, decoder_signature(config))
+
+    def encode(self, source_ids: Sequence[int]) -> Array:
+        """Keys and values of the source: (2 * layers, 1, heads, source, head_dim)."""
+        places = np.arange(len(source_ids), dtype=np.int64)
+        cross: Array = self._encoder.run(
+            ["cross"],
+            {
+                "ids": np.array(source_ids, dtype=np.int64),
+                "positions": places,
+                "padded_index": places[None],
+                "packed_index": places,
+                "lengths": np.array([len(source_ids)], dtype=np.int64),
+            },
+        )[0]
+        return cross
+
+    def logits(self, source_ids: Sequence[int], target_ids: Sequence[int]) -> Array:
+        """Scores of the token after each of `target_ids`, which begin with bos: (target, vocab)."""
+        cross = self.encode(source_ids)
+        heads, head_dim = self.config.num_heads, self.config.head_dim
+        feeds: dict[str, Any] = {
+            "source_lengths": np.array([len(source_ids)], dtype=np.int64),
+        }
+        empty = np.zeros((1, heads, len(target_ids), head_dim), dtype=np.float32)
+        names = []
+        for layer in range(self.config.num_decoder_layers):
+            for place, kind in enumerate(("key", "value")):
+                feeds[f"cross_{kind}_{layer}"] = cross[2 * layer + place]
+                feeds[f"past_{kind}_{layer}"] = empty
+                names.append(f"{kind}_{layer}")
+        rows = []
+        for position, token_id in enumerate(target_ids):
+            feeds["ids"] = np.array([token_id], dtype=np.int64)
+            feeds["lengths"] = np.array([position], dtype=np.int32)
+            feeds["total_length"] = np.array([position + 1], dtype=np.int32)
+            logits, *present = self._decoder.run(
+                ["logits", *(f"present_{name}" for name in names)], feeds
+            )
+            rows.append(logits[0])
+            feeds |= {f"past_{name}": value for name, value in zip(names, present, strict=True)}
+        return np.stack(rows)

@@ -1,0 +1,94 @@
+"""Names, dtypes and axes of every graph input and output, written once.
+
+Axes named by a word are dynamic: `tokens` counts packed source tokens, `segments` sentences
+of one encoder call, `source` the longest of them, `rows` hypotheses of one decoder step,
+`capacity` the positions that a self-attention cache has room for.
+"""
+
+from dataclasses import dataclass
+
+from model.config import ModelConfig
+
+Axis = int | str
+
+
+@dataclass(frozen=True)
+class Port:
+    """One input or output of a graph: dtype as numpy spells it, axes in order."""
+
+    name: str
+    dtype: str
+    axes: tuple[Axis, ...]
+
+
+@dataclass(frozen=True)
+class Signature:
+    """All ports of one graph."""
+
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+
+
+def encoder_signature(config: ModelConfig) -> Signature:
+    """Packed source tokens in, the projected source of every decoder layer out.
+
+    `padded_index[s, i]` names the packed token that stands at place i of segment s (any
+    token for padding), `packed_index[t]` the place of token t in the flattened padded
+    layout. `cross` holds keys at even and values at odd places of its first axis.
+    """
+    places = 2 * config.num_decoder_layers
+    return Signature(
+        inputs=(
+            Port("ids", "int64", ("tokens",)),
+            Port("positions", "int64", ("tokens",)),
+            Port("padded_index", "int64", ("segments", "source")),
+            Port("packed_index", "int64", ("tokens",)),
+            Port("lengths", "int64", ("segments",)),
+        ),
+        outputs=(
+            Port(
+                "cross",
+                "float32",
+                (places, "segments", config.num_heads, "source", config.head_dim),
+            ),
+        ),
+    )
+
+
+def decoder_signature(config: ModelConfig) -> Signature:
+    """One token a row in, scores of the next token out; caches are extended in place.
+
+    `lengths` counts the tokens that a row has cached, which is also the position of the
+    token in `ids`; `total_length` is the largest of them plus one. Bind each
+    `present_*` to the memory of its `past_*`: the graph writes one position a row.
+    `next_ids` is the best token of a row, `log_normalisers` the logarithm of the sum of
+    exp(logits), so that logits - log_normalisers are log probabilities.
+    """
+    layers = range(config.num_decoder_layers)
+    cache = ("rows", config.num_heads, "capacity", config.head_dim)
+    source = ("rows", config.num_heads, "source", config.head_dim)
+    kinds = ("key", "value")
+    return Signature(
+        inputs=(
+            Port("ids", "int64", ("rows",)),
+            Port("lengths", "int32", ("rows",)),
+            Port("total_length", "int32", (1,)),
+            Port("source_lengths", "int64", ("rows",)),
+            *(Port(f"past_{kind}_{layer}", "float32", cache) for layer in layers for kind in kinds),
+            *(
+                Port(f"cross_{kind}_{layer}", "float32", source)
+                for layer in layers
+                for kind in kinds
+            ),
+        ),
+        outputs=(
+            Port("logits", "float32", ("rows", config.vocab_size)),
+            Port("log_normalisers", "float32", ("rows",)),
+            Port("next_ids", "int64", ("rows",)),
+            *(
+                Port(f"present_{kind}_{layer}", "float32", cache)
+                for layer in layers
+                for kind in kinds
+            ),
+        ),
+    )

@@ -1,0 +1,138 @@
+"""The decoder-step graph: rows at positions of their own, caches extended in place."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+import pytest
+
+from export.__main__ import PRECISIONS, build_graphs
+from export.decoder_graph import _block_size
+from export.onnx_model import OnnxModel
+from tests.bundles import VOCAB_SIZE, sources, tiny_checkpoint
+
+CAPACITY = 16
+SOURCE_CAPACITY = 32
+NUM_LAYERS = 2
+KINDS = [(layer, kind) for layer in range(NUM_LAYERS) for kind in ("key", "value")]
+
+Feeds = dict[str, npt.NDArray[Any]]
+
+
+@pytest.fixture(scope="module", params=PRECISIONS)
+def decoder(request: pytest.FixtureRequest) -> onnxruntime.InferenceSession:
+    _, graph = build_graphs(tiny_checkpoint(), [request.param])[request.param]
+    return onnxruntime.InferenceSession(graph.SerializeToString())
+
+
+@pytest.fixture(scope="module")
+def encoder() -> OnnxModel:
+    checkpoint = tiny_checkpoint()
+    return OnnxModel(checkpoint.model, *build_graphs(checkpoint, ["float32"])["float32"])
+
+
+def start(encoder: OnnxModel, source: tuple[int, ...]) -> Feeds:
+    """One row with an empty cache."""
+    config = encoder.config
+    feeds: Feeds = {"source_lengths": np.array([len(source)], dtype=np.int64)}
+    cross = encoder.encode(source)  # (place, 1, heads, source, head_dim)
+    for place, (layer, kind) in enumerate(KINDS):
+        shape = (1, config.num_heads, SOURCE_CAPACITY, config.head_dim)
+        feeds[f"cross_{kind}_{layer}"] = np.zeros(shape, dtype=np.float32)
+        feeds[f"cross_{kind}_{layer}"][:, :, : len(source)] = cross[place]
+        shape = (1, config.num_heads, CAPACITY, config.head_dim)
+        feeds[f"past_{kind}_{layer}"] = np.zeros(shape, dtype=np.float32)
+    return feeds
+
+
+def step(
+    decoder: onnxruntime.InferenceSession, feeds: Feeds, ids: list[int], lengths: list[int]
+) -> dict[str, npt.NDArray[Any]]:
+    """Feed one token a row; the caches in `feeds` are extended."""
+    names = [output.name for output in decoder.get_outputs()]
+    found = decoder.run(
+        names,
+        feeds
+        | {
+            "ids": np.array(ids, dtype=np.int64),
+            "lengths": np.array(lengths, dtype=np.int32),
+            "total_length": np.array([max(lengths) + 1], dtype=np.int32),
+        },
+    )
+    outputs = dict(zip(names, found, strict=True))
+    for layer, kind in KINDS:
+        feeds[f"past_{kind}_{layer}"] = outputs[f"present_{kind}_{layer}"]
+    return outputs
+
+
+def together(rows: list[Feeds]) -> Feeds:
+    return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+
+
+def test_rows_at_different_positions_score_as_each_alone(
+    decoder: onnxruntime.InferenceSession, encoder: OnnxModel
+) -> None:
+    rows, lengths = [], [0, 3, 7, 12, 1]
+    for source, length in zip(sources(5), lengths, strict=True):
+        rows.append(start(encoder, source))
+        for position in range(length):
+            step(decoder, rows[-1], [270 + position], [position])
+    batch = together(rows)
+
+    found = step(decoder, batch, [280] * 5, lengths)
+
+    for row, (feeds, length) in enumerate(zip(rows, lengths, strict=True)):
+        alone = step(decoder, feeds, [280], [length])
+        for name in ("logits", "log_normalisers", "next_ids"):
+            np.testing.assert_array_equal(found[name][row], alone[name][0])
+
+
+def test_a_step_writes_only_the_next_place_of_each_cache(
+    decoder: onnxruntime.InferenceSession, encoder: OnnxModel
+) -> None:
+    feeds = start(encoder, sources(1)[0])
+    for position in range(3):
+        step(decoder, feeds, [270 + position], [position])
+    before = {name: value.copy() for name, value in feeds.items()}
+
+    step(decoder, feeds, [290], [3])
+
+    for layer, kind in KINDS:
+        name = f"past_{kind}_{layer}"
+        changed = (feeds[name] != before[name]).any(axis=(0, 1, 3))  # (capacity)
+        assert np.flatnonzero(changed).tolist() == [3]
+
+
+def test_what_stands_behind_a_row_in_its_cache_is_not_read(
+    decoder: onnxruntime.InferenceSession, encoder: OnnxModel
+) -> None:
+    clean, dirty = (start(encoder, sources(1)[0]) for _ in range(2))
+    length = int(clean["source_lengths"][0])
+    for layer, kind in KINDS:
+        dirty[f"past_{kind}_{layer}"][:] = 7.0
+        dirty[f"cross_{kind}_{layer}"][:, :, length:] = 7.0
+
+    for position in range(3):
+        wanted = step(decoder, clean, [270], [position])
+        found = step(decoder, dirty, [270], [position])
+
+        np.testing.assert_array_equal(found["logits"], wanted["logits"])
+
+
+def test_next_ids_and_log_normalisers_are_those_of_the_logits(
+    decoder: onnxruntime.InferenceSession, encoder: OnnxModel
+) -> None:
+    batch = together([start(encoder, source) for source in sources(20)])
+
+    found = step(decoder, batch, list(range(270, 290)), [0] * 20)
+
+    logits = found["logits"].astype(np.float64)
+    assert found["next_ids"].tolist() == logits.argmax(axis=1).tolist()
+    wanted = np.log(np.exp(logits).sum(axis=1))
+    np.testing.assert_allclose(found["log_normalisers"], wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize("vocab_size", [1, 7, VOCAB_SIZE, 8000, 8009])
+def test_blocks_of_the_vocabulary_divide_it(vocab_size: int) -> None:
+    assert vocab_size % _block_size(vocab_size) == 0

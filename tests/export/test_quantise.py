@@ -1,0 +1,177 @@
+"""Rounding to 8 bits: close enough, each row by itself, and smaller."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from export.__main__ import build_graphs
+from export.graph import IR_VERSION, OPSET
+from export.quantise import SMALLEST, quantise, quantise_columns
+from tests.bundles import tiny_checkpoint
+
+Floats = npt.NDArray[np.float32]
+ROUNDING = 1e-6  # of float32, in sums of some tens of products
+
+
+@pytest.fixture
+def generator() -> np.random.Generator:
+    return np.random.default_rng(1)
+
+
+def make_graph(nodes: list[onnx.NodeProto], weights: dict[str, Floats], x: Any) -> Any:
+    in_type = TensorProto.INT64 if x.dtype == np.int64 else TensorProto.FLOAT
+    graph = helper.make_graph(
+        nodes,
+        "graph",
+        [helper.make_tensor_value_info("x", in_type, x.shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["rows", "columns"])],
+        initializer=[numpy_helper.from_array(value, name) for name, value in weights.items()],
+    )
+    opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("com.microsoft", 1)]
+    model = helper.make_model(graph, opset_imports=opsets)
+    model.ir_version = IR_VERSION
+    return model
+
+
+def run_quantised(nodes: list[onnx.NodeProto], weights: dict[str, Floats], x: Any) -> Floats:
+    model = quantise(make_graph(nodes, weights, x))
+    [y] = onnxruntime.InferenceSession(model.SerializeToString()).run(["y"], {"x": x})
+    return y
+
+
+def product(weight: Floats, x: Floats) -> Floats:
+    return run_quantised([helper.make_node("MatMul", ["x", "w"], ["y"])], {"w": weight}, x)
+
+
+def product_of_relu(weight: Floats, x: Floats) -> Floats:
+    nodes = [
+        helper.make_node("Relu", ["x"], ["positive"]),
+        helper.make_node("MatMul", ["positive", "w"], ["y"]),
+    ]
+    return run_quantised(nodes, {"w": weight}, x)
+
+
+def test_a_weight_is_off_by_at_most_half_a_step_of_its_column(
+    generator: np.random.Generator,
+) -> None:
+    weight = (generator.normal(size=(40, 9)) * np.logspace(-3, 3, 9)).astype(np.float32)
+
+    rounded, scale = quantise_columns(weight)
+
+    assert rounded.dtype == np.int8
+    assert np.abs(rounded).max(axis=0).tolist() == [127] * 9  # each column uses its whole range
+    assert (np.abs(rounded * scale - weight) <= scale * (0.5 + 1e-4)).all()
+
+
+def test_a_column_of_zeros_stays_zero() -> None:
+    rounded, scale = quantise_columns(np.zeros((4, 2), dtype=np.float32))
+
+    assert not rounded.any()
+    assert np.isfinite(scale).all()
+
+
+def exact_weight(generator: np.random.Generator, rows: int) -> Floats:
+    """A matrix that 8 bits hold exactly, so that only the rounding of x is left."""
+    weight = generator.integers(-127, 128, size=(rows, 8)).astype(np.float32)
+    weight[0] = 127
+    return weight
+
+
+def error_in_steps(found: Floats, weight: Floats, x: Floats, step: float) -> float:
+    """The largest error, in units of what rounding x by half a step may cause."""
+    allowed = np.abs(x).max(axis=1, keepdims=True) * step / 2 * np.abs(weight).sum(axis=0)
+    return float((np.abs(found - x.astype(np.float64) @ weight) / allowed).max())
+
+
+def test_a_product_is_off_by_at_most_half_a_step_of_its_row(
+    generator: np.random.Generator,
+) -> None:
+    weight = exact_weight(generator, 3)
+    x = (generator.normal(size=(500, 3)) * np.logspace(-3, 3, 500)[:, None]).astype(np.float32)
+
+    found = product(weight, x)
+
+    assert error_in_steps(found, weight, x, step=1 / 127) < 1 + 1e-3
+
+
+def test_what_a_relu_wrote_uses_all_256_values(generator: np.random.Generator) -> None:
+    weight = exact_weight(generator, 3)
+    x = np.abs(generator.normal(size=(500, 3))).astype(np.float32)
+
+    found, signed = product_of_relu(weight, x), product(weight, x)
+
+    assert error_in_steps(found, weight, x, step=1 / 255) < 1 + 1e-3
+    assert error_in_steps(signed, weight, x, step=1 / 255) > 1.1  # the bound above can be missed
+
+
+def test_a_row_of_zeros_gives_zeros(generator: np.random.Generator) -> None:
+    weight = generator.normal(size=(5, 4)).astype(np.float32)
+
+    found = product(weight, np.zeros((2, 5), dtype=np.float32))
+
+    assert not found.any()
+
+
+def test_a_row_below_the_smallest_magnitude_is_rounded_to_zero_and_finite() -> None:
+    found = product(np.ones((4, 4), dtype=np.float32), np.full((1, 4), SMALLEST / 1e6, "float32"))
+
+    assert np.abs(found).max() < 4 * SMALLEST
+
+
+@pytest.mark.parametrize("run", [product, product_of_relu])
+def test_rows_of_a_batch_do_not_influence_each_other(
+    generator: np.random.Generator, run: Any
+) -> None:
+    weight = generator.normal(size=(32, 64)).astype(np.float32)
+    x = generator.normal(size=(33, 32)).astype(np.float32)
+    x[1] *= 1e4  # with one scale for the batch, all others would be rounded to nothing
+
+    together = run(weight, x)
+
+    for row in range(len(x)):
+        np.testing.assert_array_equal(run(weight, x[row : row + 1])[0], together[row])
+
+
+def test_an_embedding_is_off_by_at_most_half_a_step_of_its_row(
+    generator: np.random.Generator,
+) -> None:
+    table = (generator.normal(size=(20, 8)) * np.logspace(-3, 3, 20)[:, None]).astype(np.float32)
+    nodes = [helper.make_node("Gather", ["embedding.weight", "x"], ["y"])]
+
+    found = run_quantised(nodes, {"embedding.weight": table}, np.arange(20, dtype=np.int64))
+
+    step = np.abs(table).max(axis=1, keepdims=True) / 127
+    assert (np.abs(found - table) <= step * (0.5 + 1e-4)).all()
+
+
+def test_a_product_of_two_activations_stays_as_it_is(generator: np.random.Generator) -> None:
+    x = generator.normal(size=(4, 4)).astype(np.float32)
+    nodes = [helper.make_node("MatMul", ["x", "x"], ["y"])]
+
+    np.testing.assert_allclose(run_quantised(nodes, {}, x), x @ x, rtol=1e-5, atol=ROUNDING)
+
+
+def test_no_float_copy_of_a_quantised_weight_is_left_in_the_file() -> None:
+    for graph in build_graphs(tiny_checkpoint(), ["int8"])["int8"]:
+        kept = {
+            tensor.name
+            for tensor in graph.graph.initializer
+            if tensor.data_type == TensorProto.FLOAT
+            and len(tensor.dims) == 2
+            and min(tensor.dims) > 1
+        }
+        assert kept == {"positions.weight"}  # added, never multiplied
+
+
+def test_the_given_graph_is_left_as_it_was() -> None:
+    graph, _ = build_graphs(tiny_checkpoint(), ["float32"])["float32"]
+    before = graph.SerializeToString()
+
+    quantise(graph)
+
+    assert graph.SerializeToString() == before
