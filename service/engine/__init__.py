@@ -1,0 +1,1 @@
+"""The decoding engine: jobs in, hypotheses out, one decode loop for all clients."""

@@ -1,0 +1,111 @@
+"""A segment inside the engine: what is asked, what comes back, and where it stands."""
+
+import enum
+import time
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Literal
+
+FinishReason = Literal["stop", "length"]
+
+
+class JobState(enum.Enum):
+    """The life of a job; `Job.advance_to` is the only place that changes it."""
+
+    WAITING = "waiting"
+    ENCODED = "encoded"
+    DECODING = "decoding"
+    FINISHED = "finished"
+    FAILED = "failed"
+
+
+_NEXT_STATES = {
+    JobState.WAITING: {JobState.ENCODED, JobState.FAILED},
+    JobState.ENCODED: {JobState.DECODING, JobState.FAILED},
+    JobState.DECODING: {JobState.FINISHED, JobState.FAILED},
+    JobState.FINISHED: set(),
+    JobState.FAILED: set(),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodingOptions:
+    """How one segment is decoded; segments with different options share a batch.
+
+    Attributes:
+        beam_size: live hypotheses, 1 (greedy) or more.
+        num_hypotheses: how many finished hypotheses to return, at most `beam_size`.
+        length_penalty: p in score / length ** p.
+        max_target_tokens: hard limit for one hypothesis, in tokens, `eos` included.
+    """
+
+    beam_size: int = 1
+    num_hypotheses: int = 1
+    length_penalty: float = 1.0
+    max_target_tokens: int = 256
+
+    def __post_init__(self) -> None:
+        if self.beam_size < 1:
+            raise ValueError(f"beam_size is {self.beam_size}; it must be at least 1")
+        if not 1 <= self.num_hypotheses <= self.beam_size:
+            raise ValueError(
+                f"num_hypotheses is {self.num_hypotheses}; the limit is beam_size, {self.beam_size}"
+            )
+        if self.max_target_tokens < 1:
+            raise ValueError(
+                f"max_target_tokens is {self.max_target_tokens}; it must be at least 1"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hypothesis:
+    """One finished translation of a segment.
+
+    Attributes:
+        token_ids: target tokens, without `bos` and `eos`.
+        score: sum of log probabilities (`eos` included) / length ** length_penalty.
+        finish_reason: "stop" when `eos` was chosen, "length" when the limit cut it.
+    """
+
+    token_ids: tuple[int, ...]
+    score: float
+    finish_reason: FinishReason
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobResult:
+    """What a job's future resolves to: hypotheses best first, and where the time went."""
+
+    hypotheses: tuple[Hypothesis, ...]
+    queue_seconds: float
+    decode_seconds: float
+    num_steps: int
+
+
+@dataclass(eq=False, kw_only=True)
+class Job:
+    """One segment waiting for, or holding, slots of the engine.
+
+    Attributes:
+        source_ids: source tokens with the target-language tag first and `eos` last.
+        options: how to decode it.
+        deadline: `time.monotonic()` value after which nobody wants the answer.
+        future: resolves on the engine thread to a `JobResult` or a `ServiceError`.
+    """
+
+    source_ids: tuple[int, ...]
+    options: DecodingOptions
+    deadline: float = float("inf")
+    future: "Future[JobResult]" = field(default_factory=Future)
+    submitted_at: float = field(default_factory=time.monotonic)
+    state: JobState = JobState.WAITING
+    cancelled: bool = False
+
+    def cancel(self) -> None:
+        """Say that nobody waits any more; the engine frees the slots at its next step."""
+        self.cancelled = True
+
+    def advance_to(self, state: JobState) -> None:
+        """Move to `state`; a move that the life of a job does not know is a bug."""
+        assert state in _NEXT_STATES[self.state], f"{self.state} -> {state}. This is a bug."
+        self.state = state

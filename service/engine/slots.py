@@ -1,0 +1,142 @@
+"""The slot table: the only owner of cache memory.
+
+Each busy slot belongs to one hypothesis. Busy slots are always the first ones, so that one
+decoder step reads a contiguous piece of every array; when a slot in the middle becomes free,
+the last busy one moves in.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from service.bundle import Sizes
+
+Floats = npt.NDArray[np.float32]
+
+SMALLEST_CAPACITY = 32
+
+
+def capacity_for(num_tokens: int) -> int:
+    """The smallest power of two that holds `num_tokens`, at least 32."""
+    return max(SMALLEST_CAPACITY, 1 << (num_tokens - 1).bit_length())
+
+
+class SlotTable:
+    """Tokens, lengths and KV caches of all hypotheses.
+
+    Attributes:
+        num_busy: slots 0 to num_busy - 1 are in use.
+        ids: (slot) int64, the token to feed next.
+        lengths: (slot) int32, tokens cached so far, which is the position of `ids`.
+        source_lengths: (slot) int64.
+        cache: (place, slot, heads, capacity, head_dim); place 2 * layer holds keys, the
+            next one values.
+        cross: (place, slot, heads, source capacity, head_dim).
+        generation: changes when an array is replaced, so that bindings to it can be dropped.
+    """
+
+    def __init__(self, sizes: Sizes, max_slots: int) -> None:
+        self._places = 2 * sizes.num_decoder_layers
+        self._heads, self._head_dim = sizes.num_heads, sizes.head_dim
+        self.max_slots = max_slots
+        self.num_busy = 0
+        self.generation = 0
+        self.ids = np.zeros(max_slots, dtype=np.int64)
+        self.lengths = np.zeros(max_slots, dtype=np.int32)
+        self.source_lengths = np.zeros(max_slots, dtype=np.int64)
+        self.cache = self._allocate(SMALLEST_CAPACITY)
+        self.cross = self._allocate(SMALLEST_CAPACITY)
+
+    def _allocate(self, capacity: int) -> Floats:
+        # Zeros, because a masked position times a probability of zero must not be NaN.
+        shape = (self._places, self.max_slots, self._heads, capacity, self._head_dim)
+        return np.zeros(shape, dtype=np.float32)
+
+    @property
+    def num_free(self) -> int:
+        """Slots that nobody has."""
+        return self.max_slots - self.num_busy
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory of the caches."""
+        return self.cache.nbytes + self.cross.nbytes
+
+    def allocate(self, count: int, cross: Floats, source_length: int, bos_id: int) -> list[int]:
+        """Take `count` slots for the hypotheses of one segment.
+
+        Args:
+            cross: (place, heads, source, head_dim), keys and values of the segment's source,
+                of which the first `source_length` positions count.
+        """
+        assert count <= self.num_free, "more slots asked for than are free. This is a bug."
+        self._fit_source(source_length)
+        if self.num_busy == 0 and self.cache.shape[3] > SMALLEST_CAPACITY:
+            self.cache = self._resized(self.cache, SMALLEST_CAPACITY)  # give back what grew
+        slots = list(range(self.num_busy, self.num_busy + count))
+        new = slice(self.num_busy, self.num_busy + count)
+        self.cross[:, new, :, :source_length] = cross[:, None, :, :source_length]
+        self.source_lengths[new] = source_length
+        self.ids[new] = bos_id
+        self.lengths[new] = 0
+        self.num_busy += count
+        return slots
+
+    def _fit_source(self, source_length: int) -> None:
+        """Make room for a source of this length, and give back room that nobody needs.
+
+        All rows are computed over the same number of source positions, so one long source
+        makes every step dearer while it is here, and not longer.
+        """
+        longest = max(source_length, *self.source_lengths[: self.num_busy].tolist(), 1)
+        capacity = capacity_for(longest)
+        if capacity != self.cross.shape[3]:
+            self.cross = self._resized(self.cross, capacity)
+
+    def fit_target(self) -> None:
+        """Make room for one more token in every busy slot."""
+        longest = int(self.lengths[: self.num_busy].max(initial=0)) + 1
+        if longest > self.cache.shape[3]:
+            self.cache = self._resized(self.cache, capacity_for(longest))
+
+    def _resized(self, array: Floats, capacity: int) -> Floats:
+        resized = self._allocate(capacity)
+        kept = min(capacity, array.shape[3])
+        resized[:, : self.num_busy, :, :kept] = array[:, : self.num_busy, :, :kept]
+        self.generation += 1
+        return resized
+
+    def free(self, slots: Sequence[int]) -> dict[int, int]:
+        """Give back `slots`; return which busy slots moved where, so that no hole is left."""
+        freed = set(slots)
+        remaining = self.num_busy - len(freed)
+        holes = [slot for slot in sorted(freed) if slot < remaining]
+        movers = [slot for slot in range(remaining, self.num_busy) if slot not in freed]
+        moves = dict(zip(movers, holes, strict=True))
+        for source, target in moves.items():
+            self._copy(source, target)
+        self.num_busy = remaining
+        return moves
+
+    def _copy(self, source: int, target: int) -> None:
+        length, source_length = self.lengths[source], self.source_lengths[source]
+        self.cache[:, target, :, :length] = self.cache[:, source, :, :length]
+        self.cross[:, target, :, :source_length] = self.cross[:, source, :, :source_length]
+        self.ids[target] = self.ids[source]
+        self.lengths[target] = length
+        self.source_lengths[target] = source_length
+
+    def advance(self, slots: Sequence[int], parents: Sequence[int], ids: Sequence[int]) -> None:
+        """One step of a segment's hypotheses: hypothesis i goes on from that in slot parents[i].
+
+        Args:
+            slots: the segment's slots, all at the same position; ids: the next token of each.
+        """
+        rows = list(slots)
+        self.lengths[rows] += 1
+        if list(parents) != rows:
+            length = self.lengths[rows[0]]
+            # The right side is a copy, so parents are read before they are overwritten.
+            self.cache[:, rows, :, :length] = self.cache[:, list(parents), :, :length]
+        self.ids[rows] = ids

@@ -1,0 +1,55 @@
+"""The bundle's tokenizer: text to token ids, token ids to text.
+
+The same rules as the tokenizer that the model was trained with; golden examples pin them.
+"""
+
+from collections.abc import Sequence
+from typing import Self
+
+import sentencepiece
+
+from service.bundle import TOKENIZER, Bundle
+from service.errors import BundleError
+
+SPACE_MARK = "\u2581"
+
+
+class Tokenizer:
+    """Lossless on any text without lone surrogates. Safe to use from any thread."""
+
+    def __init__(self, model: bytes) -> None:
+        self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+        self._space_mark_ids = [
+            self._processor.piece_to_id(f"<0x{byte:02X}>") for byte in SPACE_MARK.encode()
+        ]
+
+    @classmethod
+    def load(cls, bundle: Bundle) -> Self:
+        """Load and check against the golden examples.
+
+        Raises:
+            BundleError: if a golden example is tokenised in another way.
+        """
+        path = bundle.path / TOKENIZER
+        try:
+            tokenizer = cls(path.read_bytes())
+        except RuntimeError as error:
+            raise BundleError(f"{path} is no SentencePiece model: {error}") from error
+        for example in bundle.golden:
+            if tuple(tokenizer.encode(example.text)) != example.source_ids[1:-1]:
+                raise BundleError(f"{path} does not tokenise the golden example {example.text!r}")
+        return tokenizer
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of `text`, no special ids among them."""
+        # SentencePiece writes a space as U+2581; that character itself goes in as bytes.
+        first, *rest = f" {text}".split(SPACE_MARK)
+        token_ids: list[int] = self._processor.encode(first)
+        for part in rest:
+            token_ids += self._space_mark_ids + self._processor.encode(part)
+        return token_ids
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """The text of `token_ids`; special ids are silent, broken UTF-8 becomes U+FFFD."""
+        text: str = self._processor.decode(list(token_ids))
+        return text.removeprefix(" ")

@@ -1,0 +1,1 @@
+"""What export writes, service reads; what both hold, they hold alike."""

@@ -1,0 +1,1 @@
+"""Tests of the service, one module for each of its modules."""

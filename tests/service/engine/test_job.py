@@ -1,0 +1,66 @@
+"""What a job may ask for, and the states it goes through."""
+
+from typing import Any
+
+import pytest
+
+from service.engine.job import DecodingOptions, JobState
+from tests.service.engine.toy_runner import make_job
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"beam_size": 0}, "beam_size is 0; it must be at least 1"),
+        ({"num_hypotheses": 0}, "num_hypotheses is 0; the limit is beam_size, 1"),
+        ({"beam_size": 2, "num_hypotheses": 3}, "num_hypotheses is 3; the limit is beam_size, 2"),
+        ({"max_target_tokens": 0}, "max_target_tokens is 0; it must be at least 1"),
+    ],
+)
+def test_an_option_outside_its_range_is_refused_with_its_value(
+    options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        DecodingOptions(**options)
+
+
+def test_a_job_lives_from_waiting_to_finished() -> None:
+    job = make_job()
+    states = [job.state]
+
+    for state in (JobState.ENCODED, JobState.DECODING, JobState.FINISHED):
+        job.advance_to(state)
+        states.append(job.state)
+
+    assert states == [state for state in JobState if state is not JobState.FAILED]
+
+
+@pytest.mark.parametrize("num_moves", [0, 1, 2])
+def test_a_job_may_fail_wherever_it_stands(num_moves: int) -> None:
+    job = make_job()
+    for state in (JobState.ENCODED, JobState.DECODING)[:num_moves]:
+        job.advance_to(state)
+
+    job.advance_to(JobState.FAILED)
+
+    assert job.state is JobState.FAILED
+
+
+@pytest.mark.parametrize("state", [JobState.DECODING, JobState.FINISHED])
+def test_a_job_skips_no_state(state: JobState) -> None:
+    with pytest.raises(AssertionError, match="This is a bug"):
+        make_job().advance_to(state)
+
+
+def test_what_has_failed_stays_so() -> None:
+    job = make_job()
+    job.advance_to(JobState.FAILED)
+
+    for state in JobState:
+        with pytest.raises(AssertionError, match="This is a bug"):
+            job.advance_to(state)
+
+
+def test_two_jobs_that_ask_the_same_are_two_jobs() -> None:
+    assert make_job() != make_job()
+    assert len({make_job(), make_job()}) == 2

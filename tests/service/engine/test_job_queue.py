@@ -1,0 +1,103 @@
+"""The queue: bounded, in order, and closed once."""
+
+import threading
+
+import pytest
+
+from service.engine.job import Job
+from service.engine.job_queue import JobQueue
+from service.errors import EngineStopped, QueueFull
+from tests.service.engine.toy_runner import make_job
+
+
+def make_jobs(*lengths: int) -> list[Job]:
+    return [make_job(range(length)) for length in lengths]
+
+
+def fill(queue: JobQueue, *lengths: int) -> list[Job]:
+    jobs = make_jobs(*lengths)
+    for job in jobs:
+        queue.put(job)
+    return jobs
+
+
+def test_jobs_come_out_oldest_first() -> None:
+    queue = JobQueue(100)
+    first, second, third = fill(queue, 3, 1, 2)
+
+    assert queue.take(lambda waiting: 2) == [first, second]
+    assert queue.take(len) == [third]
+    assert queue.take(len) == []
+
+
+def test_who_chooses_sees_all_that_wait_oldest_first() -> None:
+    queue = JobQueue(100)
+    jobs = fill(queue, 3, 1, 2)
+
+    def choose(waiting: object) -> int:
+        assert list(waiting) == jobs  # type: ignore[call-overload]
+        return 0
+
+    assert queue.take(choose) == []
+    assert queue.size == (3, 6)
+
+
+def test_the_bound_counts_tokens_and_may_be_reached() -> None:
+    queue = JobQueue(10)
+    fill(queue, 6, 4)
+
+    with pytest.raises(QueueFull) as caught:
+        queue.put(make_job([5]))
+
+    assert (caught.value.value, caught.value.limit) == (11, 10)
+    assert queue.size == (2, 10)
+
+
+def test_taking_makes_room() -> None:
+    queue = JobQueue(10)
+    fill(queue, 6, 4)
+
+    queue.take(lambda waiting: 1)
+
+    assert queue.size == (1, 4)
+    fill(queue, 6)
+
+
+def test_abandoned_jobs_leave_and_the_others_keep_their_order() -> None:
+    queue = JobQueue(10)
+    jobs = fill(queue, 1, 2, 3, 4)
+
+    assert queue.take_abandoned(lambda job: job in (jobs[1], jobs[3])) == [jobs[1], jobs[3]]
+
+    assert queue.size == (2, 4)
+    assert queue.take(len) == [jobs[0], jobs[2]]
+
+
+def test_a_closed_queue_takes_no_more_but_gives_what_it_has() -> None:
+    queue = JobQueue(10)
+    jobs = fill(queue, 1, 2)
+
+    queue.close()
+
+    assert queue.is_closed
+    with pytest.raises(EngineStopped):
+        queue.put(make_job())
+    assert queue.wait()
+    assert queue.take(len) == jobs
+    assert not queue.wait()
+
+
+@pytest.mark.parametrize("wake", ["put", "close"])
+def test_who_waits_is_woken(wake: str) -> None:
+    queue = JobQueue(10)
+    answers: list[bool] = []
+    thread = threading.Thread(target=lambda: answers.append(queue.wait()))
+    thread.start()
+
+    if wake == "put":
+        fill(queue, 1)
+    else:
+        queue.close()
+
+    thread.join(10)
+    assert answers == [wake == "put"]

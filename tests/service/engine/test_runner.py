@@ -1,0 +1,152 @@
+"""The runner: packed encoding, and steps that follow the slot table wherever its memory goes."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from service.bundle import Bundle, load_bundle
+from service.engine.runner import Floats, Runner
+from service.engine.slots import SMALLEST_CAPACITY, SlotTable
+from service.errors import BundleError
+
+PRECISIONS = ("int8", "float32")
+SOURCES = [(5, *range(280, 280 + length), 3) for length in (4, 1, 30, 9, 64)]
+
+
+@pytest.fixture(params=PRECISIONS)
+def runner(tiny_bundle: Bundle, request: pytest.FixtureRequest) -> Runner:
+    return Runner.load(tiny_bundle, request.param, 1)
+
+
+def join(runner: Runner, table: SlotTable, source: tuple[int, ...]) -> int:
+    [slot] = table.allocate(1, runner.encode([source])[:, 0], len(source), runner.bos_id)
+    return slot
+
+
+def go_on(table: SlotTable, token_id: int) -> None:
+    for slot in range(table.num_busy):
+        table.advance([slot], [slot], [token_id])
+
+
+def run_alone(runner: Runner, source: tuple[int, ...], token_ids: list[int]) -> Floats:
+    """Logits of each step, fed with these tokens: (step, vocab)."""
+    table = SlotTable(runner.sizes, 4)
+    stepper = runner.stepper(table)
+    join(runner, table, source)
+    rows = []
+    for token_id in token_ids:
+        rows.append(stepper.step().logits[0].copy())
+        go_on(table, token_id)
+    return np.stack(rows)
+
+
+def test_what_the_manifest_says_of_the_model_is_known(tiny_bundle: Bundle) -> None:
+    runner = Runner.load(tiny_bundle, "int8", 1)
+
+    assert runner.sizes == tiny_bundle.manifest.model
+    assert (runner.bos_id, runner.eos_id) == (2, 3)
+
+
+def test_segments_encoded_together_are_encoded_as_alone(runner: Runner) -> None:
+    together = runner.encode(SOURCES)  # (place, segment, heads, source, head_dim)
+
+    for index, source in enumerate(SOURCES):
+        alone = runner.encode([source])
+        np.testing.assert_array_equal(together[:, index, :, : len(source)], alone[:, 0])
+
+
+def test_the_order_of_segments_does_not_matter(runner: Runner) -> None:
+    forth, back = runner.encode(SOURCES), runner.encode(SOURCES[::-1])
+
+    for index, source in enumerate(SOURCES):
+        there = back[:, len(SOURCES) - 1 - index, :, : len(source)]
+        np.testing.assert_array_equal(forth[:, index, :, : len(source)], there)
+
+
+def test_rows_joining_at_different_steps_score_as_alone(runner: Runner) -> None:
+    token_ids = list(range(300, 312))
+    table = SlotTable(runner.sizes, 8)
+    stepper = runner.stepper(table)
+    found: list[list[Floats]] = [[] for _ in SOURCES]
+
+    for number, token_id in enumerate(token_ids):
+        if number < len(SOURCES):
+            join(runner, table, SOURCES[number])
+        scores = stepper.step()
+        for slot in range(table.num_busy):
+            found[slot].append(scores.logits[slot].copy())
+        go_on(table, token_id)
+
+    for slot, source in enumerate(SOURCES):
+        wanted = run_alone(runner, source, token_ids[slot:])
+        np.testing.assert_array_equal(np.stack(found[slot]), wanted)
+
+
+def test_steps_go_on_in_new_memory_when_caches_grow(runner: Runner) -> None:
+    token_ids = [300 + number % 90 for number in range(2 * SMALLEST_CAPACITY + 3)]
+    table = SlotTable(runner.sizes, 4)
+    stepper = runner.stepper(table)
+    join(runner, table, SOURCES[0])
+    first = []
+
+    for number, token_id in enumerate(token_ids):
+        if number == 5:
+            join(runner, table, SOURCES[4])  # so long that the cross cache grows
+        first.append(stepper.step().logits[0].copy())
+        go_on(table, token_id)
+
+    np.testing.assert_array_equal(np.stack(first), run_alone(runner, SOURCES[0], token_ids))
+    assert table.cache.shape[3] == 4 * SMALLEST_CAPACITY
+
+
+def test_a_row_that_moved_into_a_hole_goes_on_as_before(runner: Runner) -> None:
+    table = SlotTable(runner.sizes, 4)
+    stepper = runner.stepper(table)
+    for source in SOURCES[:3]:
+        join(runner, table, source)
+    for _ in range(6):
+        stepper.step()
+        go_on(table, 300)
+
+    assert table.free([0]) == {2: 0}
+    scores = stepper.step()
+
+    wanted = run_alone(runner, SOURCES[2], [300] * 7)[-1]
+    np.testing.assert_array_equal(scores.logits[0], wanted)
+
+
+def test_scores_name_the_best_token_and_normalise(runner: Runner) -> None:
+    table = SlotTable(runner.sizes, 8)
+    for source in SOURCES:
+        join(runner, table, source)
+
+    scores = runner.stepper(table).step()
+
+    assert scores.logits.shape == (len(SOURCES), runner.sizes.vocab_size)
+    assert scores.best_ids.tolist() == scores.logits.argmax(axis=1).tolist()
+    totals = np.exp(scores.logits - scores.log_normalisers[:, None]).sum(axis=1)
+    np.testing.assert_allclose(totals, 1.0, rtol=1e-5)
+
+
+def test_two_tables_of_one_runner_do_not_disturb_each_other(runner: Runner) -> None:
+    tables = [SlotTable(runner.sizes, 4) for _ in range(2)]
+    steppers = [runner.stepper(table) for table in tables]
+    for table, source in zip(tables, SOURCES, strict=False):
+        join(runner, table, source)
+
+    found = [stepper.step().logits[0] for stepper in steppers]
+
+    for logits, source in zip(found, SOURCES, strict=False):
+        np.testing.assert_array_equal(logits, run_alone(runner, source, [300])[0])
+
+
+def test_a_graph_that_cannot_be_loaded_is_named(tiny_bundle: Bundle, tmp_path: Path) -> None:
+    path = tmp_path / "bundle"
+    shutil.copytree(tiny_bundle.path, path)
+    bundle = load_bundle(path)
+    (path / "decoder.int8.onnx").write_bytes(b"no graph")
+
+    with pytest.raises(BundleError, match=r"decoder\.int8\.onnx cannot be loaded"):
+        Runner.load(bundle, "int8", 1)

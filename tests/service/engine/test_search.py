@@ -1,0 +1,188 @@
+"""Greedy and beam search against searching everything."""
+
+import itertools
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+
+from service.engine.job import DecodingOptions, Hypothesis
+from service.engine.search import (
+    BeamSearch,
+    Floats,
+    GreedySearch,
+    Search,
+    StepScores,
+    start_search,
+)
+
+EOS_ID = 0
+VOCAB_SIZE = 4
+MAX_TOKENS = 4
+ALL = VOCAB_SIZE**MAX_TOKENS  # more hypotheses than can ever live
+TOLERANCE = 1e-5  # log probabilities come as float32
+
+Model = Callable[[Sequence[int]], Floats]
+
+
+def make_model(seed: int) -> Model:
+    """Random scores that follow from the tokens so far."""
+
+    def logits(history: Sequence[int]) -> Floats:
+        generator = np.random.default_rng([seed, 99, *history])
+        return generator.normal(size=VOCAB_SIZE).astype(np.float32)
+
+    return logits
+
+
+def score(rows: Sequence[Floats]) -> StepScores:
+    logits = np.stack(rows)
+    normalisers = np.log(np.exp(logits.astype(np.float64)).sum(axis=1)).astype(np.float32)
+    return StepScores(logits, normalisers, logits.argmax(axis=1))
+
+
+def run(search: Search, model: Model, beam_size: int) -> tuple[Hypothesis, ...]:
+    """Drive a search as the engine does."""
+    histories: list[list[int]] = [[] for _ in range(beam_size)]
+    for _ in range(MAX_TOKENS + 1):
+        choice = search.advance(score([model(history) for history in histories]))
+        if choice is None:
+            return search.hypotheses()
+        assert len(choice.parents) == len(choice.token_ids) == beam_size
+        histories = [
+            [*histories[parent], token_id]
+            for parent, token_id in zip(choice.parents, choice.token_ids, strict=True)
+        ]
+    raise AssertionError("the search goes on after the limit")
+
+
+def beam(model: Model, beam_size: int, **options: float) -> tuple[Hypothesis, ...]:
+    wanted = {"beam_size": beam_size, "max_target_tokens": MAX_TOKENS, **options}
+    return run(BeamSearch(DecodingOptions(**wanted), EOS_ID), model, beam_size)  # type: ignore[arg-type]
+
+
+def everything(model: Model, length_penalty: float) -> list[tuple[float, tuple[int, ...]]]:
+    """Score every sequence that ends or is cut, best first."""
+    found = []
+    for length in range(1, MAX_TOKENS + 1):
+        for tokens in itertools.product(range(VOCAB_SIZE), repeat=length):
+            if EOS_ID in tokens[:-1] or (tokens[-1] != EOS_ID and length < MAX_TOKENS):
+                continue
+            total = 0.0
+            for place, token_id in enumerate(tokens):
+                step = score([model(tokens[:place])])
+                total += float(step.logits[0, token_id]) - float(step.log_normalisers[0])
+            found.append((total / length**length_penalty, tokens))
+    return sorted(found, reverse=True)
+
+
+@pytest.mark.parametrize("length_penalty", [0.0, 0.6, 1.0, 1.5])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_beam_wide_enough_finds_the_best_of_all(seed: int, length_penalty: float) -> None:
+    model = make_model(seed)
+    wanted = everything(model, length_penalty)[:5]
+
+    found = beam(model, ALL, num_hypotheses=5, length_penalty=length_penalty)
+
+    tokens = [tuple(token_id for token_id in one if token_id != EOS_ID) for _, one in wanted]
+    assert [hypothesis.token_ids for hypothesis in found] == tokens
+    for hypothesis, (best, chosen) in zip(found, wanted, strict=True):
+        assert hypothesis.score == pytest.approx(best, abs=TOLERANCE)
+        assert hypothesis.finish_reason == ("stop" if chosen[-1] == EOS_ID else "length")
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("length_penalty", [0.0, 1.0])
+def test_what_a_narrow_beam_returns_is_scored_right_and_ranked(
+    seed: int, length_penalty: float
+) -> None:
+    model = make_model(seed)
+    scores = {
+        (tuple(t for t in tokens if t != EOS_ID), tokens[-1] == EOS_ID): total
+        for total, tokens in everything(model, length_penalty)
+    }
+
+    found = beam(model, 2, num_hypotheses=2, length_penalty=length_penalty)
+
+    assert len({hypothesis.token_ids for hypothesis in found}) == 2
+    assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
+    for one in found:
+        wanted = scores[one.token_ids, one.finish_reason == "stop"]
+        assert one.score == pytest.approx(wanted, abs=TOLERANCE)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_beam_of_one_without_length_penalty_is_greedy(seed: int) -> None:
+    model = make_model(seed)
+    options = DecodingOptions(length_penalty=0.0, max_target_tokens=MAX_TOKENS)
+
+    [wanted] = run(GreedySearch(options, EOS_ID), model, 1)
+    [found] = beam(model, 1, length_penalty=0.0)
+
+    assert found.token_ids == wanted.token_ids
+    assert found.score == pytest.approx(wanted.score, abs=TOLERANCE)
+
+
+def from_table(table: dict[tuple[int, ...], Sequence[float]]) -> Model:
+    """Probabilities by the tokens so far."""
+    return lambda history: np.log(np.array(table[tuple(history)], dtype=np.float32))
+
+
+def test_greedy_takes_the_best_token_each_time_and_misses_the_best_sentence() -> None:
+    model = from_table(
+        {
+            (): (0.01, 0.5, 0.48, 0.01),
+            (1,): (0.3, 0.24, 0.23, 0.23),
+            (2,): (0.97, 0.01, 0.01, 0.01),
+        }
+    )
+    options = DecodingOptions(length_penalty=0.0, max_target_tokens=2)
+
+    [greedy] = run(GreedySearch(options, EOS_ID), model, 1)
+    [best] = beam(model, 2, length_penalty=0.0, max_target_tokens=2)
+
+    assert (greedy.token_ids, best.token_ids) == ((1,), (2,))
+    assert greedy.score == pytest.approx(np.log(0.5 * 0.3), abs=TOLERANCE)
+    assert best.score == pytest.approx(np.log(0.48 * 0.97), abs=TOLERANCE)
+
+
+def test_a_length_penalty_divides_by_the_length_with_eos() -> None:
+    model = from_table({(): (0.01, 0.97, 0.01, 0.01), (1,): (0.97, 0.01, 0.01, 0.01)})
+    options = DecodingOptions(length_penalty=1.5, max_target_tokens=MAX_TOKENS)
+
+    [found] = run(GreedySearch(options, EOS_ID), model, 1)
+
+    assert found.score == pytest.approx(2 * np.log(0.97) / 2**1.5, abs=TOLERANCE)
+
+
+def test_a_limit_of_one_token_is_kept() -> None:
+    model = from_table({(): (0.2, 0.5, 0.29, 0.01)})
+
+    found = beam(model, 2, num_hypotheses=2, max_target_tokens=1)
+
+    assert [(one.token_ids, one.finish_reason) for one in found] == [
+        ((1,), "length"),
+        ((2,), "length"),
+    ]
+
+
+def test_the_search_ends_when_no_live_hypothesis_can_win_any_more() -> None:
+    model = from_table({(): (0.9, 0.08, 0.01, 0.01), (1,): (0.97, 0.01, 0.01, 0.01)})
+    search = BeamSearch(DecodingOptions(beam_size=1, length_penalty=0.0), EOS_ID)
+
+    assert search.advance(score([model([])])) is None  # at the first step, of 256 allowed
+
+
+@pytest.mark.parametrize(("beam_size", "kind"), [(1, GreedySearch), (2, BeamSearch)])
+def test_one_live_hypothesis_is_searched_greedily(beam_size: int, kind: type) -> None:
+    assert type(start_search(DecodingOptions(beam_size=beam_size), EOS_ID)) is kind
+
+
+def test_the_scores_of_a_segment_are_copied_from_its_rows() -> None:
+    scores = score([np.full(VOCAB_SIZE, row, dtype=np.float32) for row in range(5)])
+
+    mine = scores.of([3, 1])
+    scores.logits[:] = -1.0
+
+    assert mine.logits[:, 0].tolist() == [3.0, 1.0]
+    assert mine.log_normalisers.shape == mine.best_ids.shape == (2,)

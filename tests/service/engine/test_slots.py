@@ -1,0 +1,189 @@
+"""The slot table against a plain model: whatever moves, every hypothesis keeps what is its own."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.bundle import Sizes
+from service.engine.slots import SMALLEST_CAPACITY, Floats, SlotTable, capacity_for
+
+SIZES = Sizes(vocab_size=9, d_model=4, num_heads=2, num_decoder_layers=2)
+PLACES, HEADS, HEAD_DIM = 4, 2, 2
+MAX_SLOTS = 6
+BOS_ID = 2
+
+
+@dataclass
+class Segment:
+    """What a segment must find in its slots: its source, and the tokens of each hypothesis."""
+
+    slots: list[int]
+    cross: Floats
+    histories: list[list[int]] = field(default_factory=list)
+
+
+class PlainTable:
+    """A slot table beside lists that say what it must hold."""
+
+    def __init__(self) -> None:
+        self.table = SlotTable(SIZES, MAX_SLOTS)
+        self.segments: list[Segment] = []
+        self.num_made = 0
+
+    def allocate(self, count: int, source_length: int) -> None:
+        count = min(count, self.table.num_free)
+        if count == 0:
+            return
+        self.num_made += 1
+        cross = make_cross(source_length, seed=self.num_made)
+        slots = self.table.allocate(count, cross, source_length, BOS_ID)
+        histories = [[BOS_ID] for _ in range(count)]
+        self.segments.append(Segment(slots, cross[:, :, :source_length], histories))
+
+    def free(self, number: int) -> None:
+        if not self.segments:
+            return
+        gone = self.segments.pop(number % len(self.segments))
+        moves = self.table.free(gone.slots)
+        for segment in self.segments:
+            segment.slots = [moves.get(slot, slot) for slot in segment.slots]
+
+    def step(self, parents_seed: int) -> None:
+        """Write as the decoder graph does, then let each segment go on from random parents."""
+        if not self.segments:
+            return
+        self.table.fit_target()
+        for slot in range(self.table.num_busy):
+            self.table.cache[:, slot, :, self.table.lengths[slot]] = self.table.ids[slot]
+        generator = np.random.default_rng(parents_seed)
+        for segment in self.segments:
+            count = len(segment.slots)
+            parents = generator.integers(0, count, size=count).tolist()
+            ids = generator.integers(4, 9, size=count).tolist()
+            self.table.advance(segment.slots, [segment.slots[parent] for parent in parents], ids)
+            segment.histories = [
+                [*segment.histories[parent], token_id]
+                for parent, token_id in zip(parents, ids, strict=True)
+            ]
+
+    def check(self) -> None:
+        table = self.table
+        owned = sorted(slot for segment in self.segments for slot in segment.slots)
+        assert owned == list(range(table.num_busy))
+        assert table.num_free == MAX_SLOTS - table.num_busy
+        for segment in self.segments:
+            source_length = segment.cross.shape[2]
+            for slot, history in zip(segment.slots, segment.histories, strict=True):
+                *cached, next_id = history
+                assert table.ids[slot] == next_id
+                assert table.lengths[slot] == len(cached)
+                assert table.source_lengths[slot] == source_length
+                assert (table.cross[:, slot, :, :source_length] == segment.cross).all()
+                found = table.cache[:, slot, :, : len(cached)]
+                assert (found == np.array(cached, dtype=np.float32)[:, None]).all()
+
+
+def make_cross(source_length: int, seed: int = 1) -> Floats:
+    generator = np.random.default_rng(seed)
+    shape = (PLACES, HEADS, source_length + 3, HEAD_DIM)  # 3 places of padding
+    return generator.normal(size=shape).astype(np.float32)
+
+
+operations = st.one_of(
+    st.tuples(st.just("allocate"), st.integers(1, 4), st.sampled_from([1, 5, 31, 32, 33, 70])),
+    st.tuples(st.just("free"), st.integers(0, 5)),
+    st.tuples(st.just("step"), st.integers(0, 2**32)),
+    st.tuples(st.just("step"), st.integers(0, 2**32)),
+)
+
+
+@given(st.lists(operations, max_size=40))
+def test_any_order_of_joining_stepping_and_leaving_keeps_what_is_in_the_slots(
+    given_operations: list[tuple[str, int]],
+) -> None:
+    plain = PlainTable()
+
+    for name, *arguments in given_operations:
+        getattr(plain, name)(*arguments)
+        plain.check()
+
+
+def test_content_survives_growing_past_several_capacities() -> None:
+    plain = PlainTable()
+    plain.allocate(3, 5)
+    plain.allocate(2, 7)
+
+    for number in range(2 * SMALLEST_CAPACITY + 5):
+        plain.step(number)
+        plain.check()
+
+    assert plain.table.cache.shape[3] == 4 * SMALLEST_CAPACITY
+
+
+@pytest.mark.parametrize(
+    ("num_tokens", "capacity"), [(1, 32), (32, 32), (33, 64), (64, 64), (65, 128), (1000, 1024)]
+)
+def test_capacity_is_the_next_power_of_two(num_tokens: int, capacity: int) -> None:
+    assert capacity_for(num_tokens) == capacity
+
+
+def test_room_for_targets_is_given_back_when_nobody_is_left() -> None:
+    table = SlotTable(SIZES, MAX_SLOTS)
+    small = table.num_bytes
+    slots = table.allocate(1, make_cross(3), 3, BOS_ID)
+    table.lengths[slots] = 300
+    table.fit_target()
+    assert table.num_bytes > small
+    table.free(slots)
+
+    table.allocate(1, make_cross(3), 3, BOS_ID)
+
+    assert table.num_bytes == small
+
+
+def test_room_for_sources_shrinks_to_the_longest_that_is_left() -> None:
+    table = SlotTable(SIZES, MAX_SLOTS)
+    long_slots = table.allocate(1, make_cross(200), 200, BOS_ID)
+    table.allocate(1, make_cross(40), 40, BOS_ID)
+    assert table.cross.shape[3] == 256
+
+    table.free(long_slots)
+    table.allocate(1, make_cross(3), 3, BOS_ID)
+
+    assert table.cross.shape[3] == 64
+
+
+def test_the_generation_changes_exactly_when_an_array_is_replaced() -> None:
+    table = SlotTable(SIZES, MAX_SLOTS)
+    generations = [table.generation]
+
+    slots = table.allocate(2, make_cross(3), 3, BOS_ID)
+    table.fit_target()
+    generations.append(table.generation)  # the same arrays
+    table.lengths[slots] = SMALLEST_CAPACITY
+    table.fit_target()
+    generations.append(table.generation)  # another cache
+    table.allocate(1, make_cross(40), 40, BOS_ID)
+    generations.append(table.generation)  # another cross
+
+    assert generations == [0, 0, 1, 2]
+
+
+def test_the_last_slots_move_into_the_holes() -> None:
+    table = SlotTable(SIZES, MAX_SLOTS)
+    table.allocate(6, make_cross(3), 3, BOS_ID)
+
+    assert table.free([1, 4]) == {5: 1}
+    assert table.free([0, 1, 2]) == {3: 0}
+    assert table.free([0]) == {}
+    assert table.num_busy == 0
+
+
+def test_more_slots_than_are_free_is_a_bug() -> None:
+    table = SlotTable(SIZES, MAX_SLOTS)
+
+    with pytest.raises(AssertionError, match="This is a bug"):
+        table.allocate(MAX_SLOTS + 1, make_cross(3), 3, BOS_ID)

@@ -1,0 +1,125 @@
+"""A model without a model: scores that follow from the source and all tokens so far.
+
+It reads both out of the slot table as the graphs do, so that a slot that is moved, reordered or
+overwritten wrongly changes every score after it.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from service.bundle import Sizes
+from service.engine.job import DecodingOptions, Hypothesis, Job
+from service.engine.limits import EngineLimits
+from service.engine.report import StepReport
+from service.engine.runner import Floats, Runner, Stepper
+from service.engine.search import StepScores
+from service.engine.slots import SlotTable
+
+VOCAB_SIZE = 20
+BOS_ID, EOS_ID = 2, 3
+SIZES = Sizes(vocab_size=VOCAB_SIZE, d_model=2, num_heads=1, num_decoder_layers=1)
+LIMITS = EngineLimits(
+    max_slots=16,
+    max_source_tokens=100,
+    max_target_tokens=300,
+    max_queue_tokens=10_000,
+    max_beam_size=8,
+)
+ENDLESS = 19  # a source that begins with this never ends by itself
+_LOGITS = np.random.default_rng(1).normal(size=(9_973, VOCAB_SIZE)).astype(np.float32)
+_LOGITS[:, EOS_ID] += 0.5
+
+
+def toy_logits(source: Sequence[int], history: Sequence[int]) -> Floats:
+    """Scores of the next token; `history` begins with bos."""
+    logits = _LOGITS[hash((tuple(source), tuple(history))) % len(_LOGITS)].copy()
+    if source[0] == ENDLESS:
+        logits[EOS_ID] = -100.0
+    return logits
+
+
+def score(rows: Sequence[Floats]) -> StepScores:
+    """What a decoder step says about hypotheses with these logits."""
+    logits = np.stack(rows)
+    normalisers = np.log(np.exp(logits.astype(np.float64)).sum(axis=1)).astype(np.float32)
+    return StepScores(logits, normalisers, logits.argmax(axis=1))
+
+
+class ToyRunner(Runner):
+    """Keeps a source in its keys, and the tokens of a hypothesis in the values of its cache.
+
+    Attributes:
+        poison: encoding a source that holds this token fails.
+        on_decode: called before each decoder step; may raise.
+        encoded: the sources of each call of `encode`.
+    """
+
+    def __init__(self) -> None:
+        self.sizes = SIZES
+        self.bos_id, self.eos_id = BOS_ID, EOS_ID
+        self.poison = -1
+        self.on_decode: Callable[[], None] = lambda: None
+        self.encoded: list[list[Sequence[int]]] = []
+
+    def encode(self, sources: Sequence[Sequence[int]]) -> Floats:
+        self.encoded.append(list(sources))
+        longest = max(map(len, sources))
+        cross = np.full((2, len(sources), 1, longest, 2), -1.0, dtype=np.float32)
+        for index, source in enumerate(sources):
+            if self.poison in source:
+                raise RuntimeError("poison")
+            cross[0, index, 0, : len(source), 0] = source
+        return cross
+
+    def stepper(self, slots: SlotTable) -> Stepper:
+        return ToyStepper(self, slots)
+
+
+class ToyStepper(Stepper):
+    def __init__(self, runner: ToyRunner, slots: SlotTable) -> None:
+        self._runner = runner
+        self._slots = slots
+
+    def step(self) -> StepScores:
+        self._runner.on_decode()
+        slots, rows = self._slots, []
+        slots.fit_target()
+        for slot in range(slots.num_busy):
+            length, source_length = int(slots.lengths[slot]), int(slots.source_lengths[slot])
+            slots.cache[1, slot, 0, length] = slots.ids[slot]
+            history = slots.cache[1, slot, 0, : length + 1, 1].astype(int).tolist()
+            source = slots.cross[0, slot, 0, :source_length, 0].astype(int).tolist()
+            rows.append(toy_logits(source, history))
+        return score(rows)
+
+
+def make_job(
+    source: Sequence[int] = (5, 6, 7), *, deadline: float = float("inf"), **options: float
+) -> Job:
+    """A job; `options` are those of decoding."""
+    limits = {"max_target_tokens": 30, **options}
+    return Job(
+        source_ids=tuple(source),
+        options=DecodingOptions(**limits),  # type: ignore[arg-type]
+        deadline=deadline,
+    )
+
+
+def greedy(source: Sequence[int], max_tokens: int, length_penalty: float = 1.0) -> Hypothesis:
+    """Translate greedily, without an engine."""
+    history, total = [BOS_ID], 0.0
+    while len(history) <= max_tokens and (len(history) == 1 or history[-1] != EOS_ID):
+        step = score([toy_logits(source, history)])
+        history.append(int(step.best_ids[0]))
+        total += float(step.logits[0, history[-1]]) - float(step.log_normalisers[0])
+    chosen = history[1:]
+    return Hypothesis(
+        token_ids=tuple(token_id for token_id in chosen if token_id != EOS_ID),
+        score=total / len(chosen) ** length_penalty,
+        finish_reason="stop" if chosen[-1] == EOS_ID else "length",
+    )
+
+
+def ignore(_report: StepReport) -> None:
+    """Take no notice of a step."""
