@@ -1,0 +1,47 @@
+"""The application: what is served under which path, and what surrounds it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from service import libretranslate, routes
+from service.backend import LoadBackend
+from service.lifecycle import OnFailure, Service
+from service.middleware import BodyLimit, OpenCors, RequestEdge
+from service.problems import install_problem_handlers
+from service.settings import Settings
+
+
+def create_app(settings: Settings, load: LoadBackend, on_failure: OnFailure) -> FastAPI:
+    """Make the application; nothing is loaded before its lifespan begins.
+
+    Args:
+        settings: every knob.
+        load: opens the bundle and starts the engine; called once, on a thread.
+        on_failure: told when loading fails or the engine loses its state; it must end the process.
+    """
+    service = Service(settings, load, on_failure)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with service.run():
+            yield
+
+    app = FastAPI(
+        title="Dragoman",
+        description="Machine translation. Errors of the native API are problem JSON (RFC 9457).",
+        docs_url=None,  # the framework's page loads scripts from elsewhere; `routes` has its own
+        redoc_url=None,
+        redirect_slashes=False,  # a redirect of a POST loses its body in some clients
+        lifespan=lifespan,
+    )
+    app.state.service = service
+    app.include_router(routes.router)
+    app.include_router(libretranslate.router)
+    install_problem_handlers(app)
+    # Added last is outermost.
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    app.add_middleware(OpenCors)
+    app.add_middleware(RequestEdge, metrics=service.request_metrics)
+    return app

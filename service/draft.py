@@ -1,0 +1,218 @@
+"""A text on its way: cut into segments, a job for each, and joined again from their results."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
+
+from service.detect import Detection, Detector
+from service.engine.job import DecodingOptions, Hypothesis, Job, JobResult
+from service.errors import InvalidOption, InvalidText, TextTooLong, TooManyTexts, TooManyTokens
+from service.segment import SegmentedText, segment_text
+from service.served_model import ServedModel
+from service.settings import Settings
+from service.translation import (
+    AUTO,
+    Candidate,
+    FinishReason,
+    OptionsWish,
+    Translation,
+    TranslationRequest,
+)
+
+_MAX_LENGTH_PENALTY = 10.0
+_NUM_SPECIAL = 2  # the target-language tag before a segment, `eos` behind it
+
+Number = TypeVar("Number", int, float)
+
+Decode = Callable[[Sequence[int]], str]
+
+
+class Tokenizer(Protocol):
+    """What requests need of `service.tokenizer.Tokenizer`; any thread may call it."""
+
+    def encode(self, text: str) -> list[int]:
+        """Turn a text without lone surrogates into token ids, without special ones."""
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """Turn token ids into text."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """One text, between request and reply.
+
+    Attributes:
+        text: as the client sent it.
+        source: code of its language, given or detected.
+        target: code of the language wanted.
+        detection: only when the source is "auto".
+        segmented: what goes to the engine, and what stays as it is.
+        jobs: one for each segment.
+    """
+
+    text: str
+    source: str
+    target: str
+    detection: Detection | None
+    segmented: SegmentedText
+    jobs: tuple[Job, ...]
+
+    def finish(self, results: Sequence[JobResult], decode: Decode) -> Translation:
+        """Join the results of the jobs, in their order, to the translation of the text."""
+        ranked = [result.hypotheses for result in results]
+        num_candidates = max(map(len, ranked), default=1)
+        rows = [[hyps[min(k, len(hyps) - 1)] for hyps in ranked] for k in range(num_candidates)]
+        return Translation(
+            candidates=tuple(self._join(row, decode) for row in rows),
+            source_tokens=sum(len(segment.token_ids) for segment in self.segmented.segments),
+            target_tokens=sum(len(hypothesis.token_ids) for hypothesis in rows[0]),
+            detection=self.detection,
+        )
+
+    def _join(self, hypotheses: Sequence[Hypothesis], decode: Decode) -> Candidate:
+        finish_reason: FinishReason = "stop" if hypotheses else "unchanged"
+        if any(hypothesis.finish_reason == "length" for hypothesis in hypotheses):
+            finish_reason = "length"
+        return Candidate(
+            text=self.segmented.join([decode(hypothesis.token_ids) for hypothesis in hypotheses]),
+            score=sum(hypothesis.score for hypothesis in hypotheses),
+            finish_reason=finish_reason,
+        )
+
+
+class Drafter:
+    """Checks requests against the limits, and turns their texts into drafts."""
+
+    def __init__(
+        self, model: ServedModel, tokenizer: Tokenizer, detector: Detector, settings: Settings
+    ) -> None:
+        self._model = model
+        self._tokenizer = tokenizer
+        self._detector = detector
+        self._settings = settings
+
+    def draft(self, request: TranslationRequest, deadline: float) -> list[Draft]:
+        """Draft every text; nothing is submitted yet. It may take long: not on the event loop.
+
+        Args:
+            request: in any of the protocols.
+            deadline: `time.monotonic()` value after which nobody wants the answer.
+
+        Raises:
+            RequestError: if a language, an option, a text or a sentence is not acceptable.
+            RequestTooLarge: if there are more characters or tokens than we take at once.
+        """
+        self._check(request)
+        options = self._options(request.options)
+        drafts = [self._draft_text(text, request, options, deadline) for text in request.texts]
+        num_tokens = sum(len(job.source_ids) for draft in drafts for job in draft.jobs)
+        if num_tokens > self._settings.max_queue_tokens:
+            raise TooManyTokens(value=num_tokens, limit=self._settings.max_queue_tokens)
+        return drafts
+
+    def finish(
+        self, drafts: Sequence[Draft], results: Sequence[JobResult]
+    ) -> tuple[Translation, ...]:
+        """Join the results of all jobs, in the order of the jobs; not on the event loop either."""
+        remaining = iter(results)
+        return tuple(
+            draft.finish([next(remaining) for _ in draft.jobs], self._tokenizer.decode)
+            for draft in drafts
+        )
+
+    def _check(self, request: TranslationRequest) -> None:
+        if request.source != AUTO:
+            self._model.check_language(request.source)
+        self._model.check_language(request.target)
+        if len(request.texts) > self._settings.max_texts:
+            raise TooManyTexts(value=len(request.texts), limit=self._settings.max_texts)
+        num_characters = sum(map(len, request.texts))
+        if num_characters > self._settings.max_text_characters:
+            raise TextTooLong(value=num_characters, limit=self._settings.max_text_characters)
+        for index, text in enumerate(request.texts):
+            check_characters(text, f"texts.{index}")
+
+    def _options(self, wish: OptionsWish) -> DecodingOptions:
+        """Fill a wish up with defaults; what is left open is `max_target_tokens`, if not wished."""
+        settings, model = self._settings, self._model
+        num_hypotheses = _within(
+            "num_hypotheses", _or(wish.num_hypotheses, 1), 1, settings.max_alternatives + 1
+        )
+        beam_size = _or(wish.beam_size, max(settings.beam_size, num_hypotheses))
+        _within("beam_size", beam_size, num_hypotheses, settings.max_beam_size)
+        length_penalty = _or(wish.length_penalty, model.length_penalty)
+        max_target_tokens = _or(wish.max_target_tokens, model.max_target_tokens)
+        return DecodingOptions(
+            beam_size=beam_size,
+            num_hypotheses=num_hypotheses,
+            length_penalty=_within("length_penalty", length_penalty, 0.0, _MAX_LENGTH_PENALTY),
+            max_target_tokens=_within(
+                "max_target_tokens", max_target_tokens, 1, model.max_target_tokens
+            ),
+        )
+
+    def _draft_text(
+        self, text: str, request: TranslationRequest, options: DecodingOptions, deadline: float
+    ) -> Draft:
+        detection = self._detector.rank(text)[0] if request.source == AUTO else None
+        source = detection.language if detection else request.source
+        segmented = self._segment(text, source, request.target)
+        jobs = []
+        for segment in segmented.segments:
+            limit = request.options.max_target_tokens or self._model.target_limit(
+                len(segment.token_ids)
+            )
+            tag_id = self._model.tag_id(source, request.target)
+            jobs.append(
+                Job(
+                    source_ids=(tag_id, *segment.token_ids, self._model.eos_id),
+                    options=replace(options, max_target_tokens=limit),
+                    deadline=deadline,
+                )
+            )
+        return Draft(
+            text=text,
+            source=source,
+            target=request.target,
+            detection=detection,
+            segmented=segmented,
+            jobs=tuple(jobs),
+        )
+
+    def _segment(self, text: str, source: str, target: str) -> SegmentedText:
+        if source == target:  # one gap: it stays as it is
+            return SegmentedText(segments=(), gaps=(text,))
+        self._model.tag_id(source, target)  # refuse a missing direction, even for an empty text
+        return segment_text(
+            text,
+            source,
+            encode=self._tokenizer.encode,
+            max_tokens=self._model.max_source_tokens - _NUM_SPECIAL,
+        )
+
+
+def check_characters(text: str, field: str) -> None:
+    """Refuse half a surrogate pair, which JSON can spell and no encoding can write.
+
+    Raises:
+        InvalidText: names the field, the code unit and its place.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        unit = f"U+{ord(text[error.start]):04X}"
+        raise InvalidText(
+            f"{field} has half a surrogate pair, {unit}, at character {error.start}"
+        ) from None
+
+
+def _or(wish: Number | None, default: Number) -> Number:
+    return default if wish is None else wish
+
+
+def _within(name: str, value: Number, low: float, high: float) -> Number:
+    if not low <= value <= high:  # NaN is outside, too
+        raise InvalidOption(
+            f"{name} is {value}; the limit is {low} to {high}", value=value, limit=high
+        )
+    return value

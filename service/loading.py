@@ -1,0 +1,87 @@
+"""From a bundle on disk to a running engine."""
+
+import hashlib
+
+from service.backend import Backend, OnStep
+from service.bundle import GOLDEN, MANIFEST, Bundle, load_bundle
+from service.detect import Detector
+from service.engine.job import DecodingOptions, Job
+from service.engine.limits import EngineLimits
+from service.engine.loop import Engine
+from service.engine.runner import Runner
+from service.errors import BundleError
+from service.served_model import ServedModel
+from service.settings import Settings
+from service.tokenizer import Tokenizer
+from service.translate import JobSink
+
+
+def load_backend(settings: Settings, on_step: OnStep) -> Backend:
+    """Open the bundle of the settings and start an engine on it; it takes seconds.
+
+    Raises:
+        BundleError: if the bundle is missing, damaged or foreign, or lacks the precision.
+    """
+    bundle = load_bundle(settings.bundle)
+    precision = _choose_precision(bundle, settings.precision)
+    limits = settings.engine_limits(bundle.manifest.decoding.max_source_tokens)
+    model = _describe(bundle, precision, limits)
+    detector = Detector(model.languages)
+    tokenizer = Tokenizer.load(bundle)
+    engine = Engine(Runner.load(bundle, precision, settings.threads), limits, on_step=on_step)
+    engine.start()
+    check_golden(bundle, engine, limits)
+    return Backend(model=model, tokenizer=tokenizer, detector=detector, engine=engine)
+
+
+def check_golden(bundle: Bundle, engine: JobSink, limits: EngineLimits) -> None:
+    """Translate the golden examples that fit the limits; it warms the engine up, too.
+
+    Raises:
+        BundleError: if this machine translates one of them otherwise than the export did.
+    """
+    jobs = {
+        example: Job(
+            source_ids=example.source_ids,
+            options=DecodingOptions(max_target_tokens=len(example.target_ids)),
+        )
+        for example in bundle.golden
+        if len(example.source_ids) <= limits.max_source_tokens
+        and len(example.target_ids) <= limits.max_target_tokens
+    }
+    for job in jobs.values():
+        engine.submit(job)
+    eos_id = bundle.manifest.special_ids.eos_id
+    for example, job in jobs.items():
+        found = job.future.result().hypotheses[0].token_ids
+        if found != tuple(token_id for token_id in example.target_ids if token_id != eos_id):
+            path = bundle.path / GOLDEN
+            raise BundleError(
+                f"{path}: {example.text!r} is translated otherwise than by the export"
+            )
+
+
+def _choose_precision(bundle: Bundle, wish: str) -> str:
+    graphs = bundle.manifest.graphs
+    precision = wish if wish != "auto" else "int8" if "int8" in graphs else "float32"
+    if precision not in graphs:
+        raise BundleError(f"{bundle.path} has no {precision} graphs; it has {', '.join(graphs)}")
+    return precision
+
+
+def _describe(bundle: Bundle, precision: str, limits: EngineLimits) -> ServedModel:
+    manifest = bundle.manifest
+    return ServedModel(
+        name=manifest.name,
+        version=manifest.version,
+        sha256=hashlib.sha256((bundle.path / MANIFEST).read_bytes()).hexdigest(),
+        precision=precision,
+        languages={language.code: language.name for language in manifest.languages},
+        tag_ids={(d.source, d.target): d.tag_id for d in manifest.directions},
+        eos_id=manifest.special_ids.eos_id,
+        length_penalty=manifest.decoding.length_penalty,
+        max_source_tokens=limits.max_source_tokens,
+        max_target_tokens=limits.max_target_tokens,
+        max_target_ratio=manifest.decoding.max_target_ratio,
+        scores=manifest.scores,
+    )

@@ -1,0 +1,155 @@
+"""Every metric of the service, fed by requests and by the reports of the engine.
+
+Label sets are closed: protocols, outcomes, the bundle's language pairs, finish reasons, kinds.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+
+from service.engine.report import StepReport
+from service.served_model import ServedModel
+
+# Translation takes 5 ms to 5 s; one ladder for all times makes panels comparable.
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+RATIOS = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0)
+
+
+class ServiceMetrics:
+    """What is served, and whether it is ready."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._ready = Gauge(
+            "dragoman_ready", "1 when requests are taken, 0 otherwise.", registry=registry
+        )
+        self._model = Gauge(
+            "dragoman_model_info",
+            "What is served; always 1.",
+            ["model", "version", "sha256", "precision", "threads"],
+            registry=registry,
+        )
+        ProcessCollector(registry=registry)
+
+    def watch_readiness(self, is_ready: Callable[[], bool]) -> None:
+        """Ask `is_ready` at every scrape."""
+        self._ready.set_function(lambda: float(is_ready()))
+
+    def show_model(self, model: ServedModel, num_threads: int) -> None:
+        """Say what is served from now on."""
+        self._model.labels(
+            model.name, model.version, model.sha256, model.precision, str(num_threads)
+        ).set(1)
+
+
+class RequestMetrics:
+    """What clients ask, and how it goes; called on the event loop."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        counter = partial(Counter, registry=registry)
+        histogram = partial(Histogram, registry=registry)
+        self._requests = counter(
+            "dragoman_requests_total",
+            "Translation requests by protocol and outcome: ok, client_error, rejected (429), "
+            "cancelled (client gone), timeout, error.",
+            ["api", "outcome"],
+        )
+        self._seconds = histogram(
+            "dragoman_request_duration_seconds",
+            "Time from a translation request to the end of its reply.",
+            ["api"],
+            buckets=SECONDS,
+        )
+        self._texts = counter(
+            "dragoman_texts_finished_total",
+            "Texts translated, by language pair and by why the translation ended.",
+            ["pair", "finish_reason"],
+        )
+        self._characters = counter(
+            "dragoman_characters_total", "Characters of source text translated.", ["pair"]
+        )
+        self._length_ratio = histogram(
+            "dragoman_length_ratio",
+            "Target tokens for each source token of a text.",
+            ["pair"],
+            buckets=RATIOS,
+        )
+        self._queue_seconds = histogram(
+            "dragoman_queue_time_seconds",
+            "Time from the submission of a sentence to its first slot.",
+            buckets=SECONDS,
+        )
+
+    def count_request(self, api: str, outcome: str, seconds: float) -> None:
+        """Count one request that was answered or given up."""
+        self._requests.labels(api, outcome).inc()
+        self._seconds.labels(api).observe(seconds)
+
+    def observe_queue(self, seconds: float) -> None:
+        """Count the waiting time of one sentence."""
+        self._queue_seconds.observe(seconds)
+
+    def count_text(
+        self,
+        *,
+        pair: str,
+        finish_reason: str,
+        num_characters: int,
+        source_tokens: int,
+        target_tokens: int,
+    ) -> None:
+        """Count one translated text."""
+        self._texts.labels(pair, finish_reason).inc()
+        self._characters.labels(pair).inc(num_characters)
+        if source_tokens:
+            self._length_ratio.labels(pair).observe(target_tokens / source_tokens)
+
+
+class EngineMetrics:
+    """What the engine does; called on its thread, after every step."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        gauge = partial(Gauge, registry=registry)
+        histogram = partial(Histogram, registry=registry)
+        self._segments = Counter(
+            "dragoman_segments_total",
+            "Sentences that left the engine: finished, failed, or dropped as nobody waited.",
+            ["outcome"],
+            registry=registry,
+        )
+        self._tokens = Counter(
+            "dragoman_tokens_total",
+            "Tokens encoded (source), chosen (target), or chosen for clients that left (wasted).",
+            ["kind"],
+            registry=registry,
+        )
+        self._queue_depth = gauge("dragoman_queue_depth", "Sentences waiting for a slot.")
+        self._queue_tokens = gauge("dragoman_queue_tokens", "Source tokens waiting for a slot.")
+        self._batch_rows = histogram(
+            "dragoman_batch_rows", "Hypotheses decoded together in one step.", buckets=ROWS
+        )
+        self._decode_seconds = histogram(
+            "dragoman_decode_step_seconds",
+            "Time of one decoding step: one token for each hypothesis.",
+            buckets=SECONDS,
+        )
+        self._encode_seconds = histogram(
+            "dragoman_encode_seconds",
+            "Time to encode the sentences that joined in one step.",
+            buckets=SECONDS,
+        )
+
+    def record(self, report: StepReport) -> None:
+        """Add one step."""
+        for outcome in ("finished", "dropped", "failed"):
+            self._segments.labels(outcome).inc(getattr(report, outcome))
+        for kind in ("source", "target", "wasted"):
+            self._tokens.labels(kind).inc(getattr(report, f"{kind}_tokens"))
+        self._queue_depth.set(report.queue_segments)
+        self._queue_tokens.set(report.queue_tokens)
+        if report.rows:
+            self._batch_rows.observe(report.rows)
+            self._decode_seconds.observe(report.decode_seconds)
+        if report.source_tokens:
+            self._encode_seconds.observe(report.encode_seconds)

@@ -1,0 +1,83 @@
+"""The native API and the probes: paths and bodies, no logic."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import HTMLResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from service.disconnect import cancel_on_disconnect
+from service.documentation import documentation_page
+from service.lifecycle import Service
+from service.schemas import (
+    ModelReply,
+    ModelsReply,
+    StatusReply,
+    TranslateBody,
+    TranslateReply,
+    inline_schema,
+    read_translate_body,
+)
+
+router = APIRouter()
+
+
+async def get_service(request: Request) -> Service:
+    """Find what all requests share."""
+    service: Service = request.app.state.service
+    return service
+
+
+ServiceDependency = Annotated[Service, Depends(get_service)]
+
+_TRANSLATE_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": inline_schema(TranslateBody)}},
+    }
+}
+
+
+@router.post(
+    "/v1/translate",
+    tags=["native"],
+    openapi_extra=_TRANSLATE_BODY,
+    response_model_exclude_none=True,
+)
+async def translate(request: Request, service: ServiceDependency) -> TranslateReply:
+    """Translate texts; the translations are in the order of the texts."""
+    translator = service.translator
+    body = read_translate_body(await request.body())
+    reply = await cancel_on_disconnect(request.receive, translator.translate(body.to_request()))
+    return TranslateReply.of(service.backend.model, reply)
+
+
+@router.get("/v1/models", tags=["native"])
+async def models(service: ServiceDependency) -> ModelsReply:
+    """Describe what is served: name, version, checksum, languages, scores."""
+    return ModelsReply(models=[ModelReply.of(service.backend.model)])
+
+
+@router.get("/livez", tags=["probes"])
+async def livez() -> StatusReply:
+    """Say that the process answers; it depends on nothing else."""
+    return StatusReply(status="ok")
+
+
+@router.get("/readyz", tags=["probes"])
+async def readyz(service: ServiceDependency) -> StatusReply:
+    """Say whether requests are taken: 503 while loading, stopping, or after a failure."""
+    service.check_ready()
+    return StatusReply(status="ready")
+
+
+@router.get("/metrics", tags=["probes"], response_class=Response)
+async def metrics(service: ServiceDependency) -> Response:
+    """Export all metrics in Prometheus's text format."""
+    return Response(generate_latest(service.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+@router.get("/docs", include_in_schema=False, response_class=HTMLResponse)
+async def docs() -> str:
+    """Show the API and try it; one page that loads nothing from elsewhere."""
+    return documentation_page()

@@ -1,0 +1,116 @@
+"""Text to segments and gaps, and back without loss.
+
+A segment is one sentence of one line; a gap is everything between two of them: white space, line
+ends, list marks, and stretches without a letter, which have nothing to translate. A line end is
+always a boundary: it is kept as it is, and no sentence is read across it.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from service.errors import SegmentTooLong
+from service.sentences import split_sentences
+
+Encode = Callable[[str], list[int]]
+
+_LIST_MARK = re.compile(r"\s*(?:[-*+•–—>#]+|\(?\d{1,3}\))\s+")
+_SPACE = re.compile(r"\s+")
+# A clause ends at a mark before white space; the wide marks of Chinese and Japanese need none.
+_CLAUSE_END = re.compile(r"(?:[,;:][\"'”’»)]?|[–—])\s+|[，、；：。]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """One sentence, or a part of one that was too long.
+
+    Attributes:
+        text: at least one letter, no white space around it.
+        token_ids: the same as source tokens, without tag and `eos`.
+    """
+
+    text: str
+    token_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentedText:
+    """A text as `gaps[0] segments[0] gaps[1] ... segments[-1] gaps[-1]`."""
+
+    segments: tuple[Segment, ...]
+    gaps: tuple[str, ...]
+
+    def join(self, translations: Sequence[str]) -> str:
+        """Put one translation in the place of each segment; the gaps stay as they were."""
+        parts = [self.gaps[0]]
+        for translation, gap in zip(translations, self.gaps[1:], strict=True):
+            parts += (translation, gap)
+        return "".join(parts)
+
+
+def segment_text(text: str, language: str, *, encode: Encode, max_tokens: int) -> SegmentedText:
+    """Cut a text into segments of at most `max_tokens` tokens; nothing is ever left out.
+
+    Args:
+        text: any text without lone surrogates.
+        language: code of its language; it decides which abbreviations end no sentence.
+        encode: text to token ids.
+        max_tokens: limit for one segment, tag and `eos` not included.
+
+    Raises:
+        SegmentTooLong: if a sentence is over the limit and has no clause mark or space to split at.
+    """
+    segments: list[Segment] = []
+    gaps = [""]
+    for stretch in _stretches(text, language):
+        for piece in _pieces(stretch, encode, max_tokens):
+            if isinstance(piece, Segment):
+                segments.append(piece)
+                gaps.append("")
+            else:
+                gaps[-1] += piece
+    return SegmentedText(segments=tuple(segments), gaps=tuple(gaps))
+
+
+def has_letter(text: str) -> bool:
+    """Say whether there is anything to translate: digits, marks and emoji are the same anywhere."""
+    return any(character.isalpha() for character in text)
+
+
+def _stretches(text: str, language: str) -> Iterator[str]:
+    """Yield list marks and sentences, with the white space around them, in order."""
+    for line in text.splitlines(keepends=True):
+        mark = _LIST_MARK.match(line)
+        start = mark.end() if mark else 0
+        yield line[:start]
+        yield from split_sentences(line[start:], language)
+
+
+def _pieces(stretch: str, encode: Encode, max_tokens: int) -> Iterator[Segment | str]:
+    """Yield the segments and gaps of a stretch, splitting near the middle until every part fits."""
+    core = stretch.strip()
+    if not has_letter(core):
+        yield stretch
+        return
+    start = stretch.index(core)
+    yield stretch[:start]
+    token_ids = encode(core)
+    if len(token_ids) <= max_tokens:
+        yield Segment(text=core, token_ids=tuple(token_ids))
+    else:
+        place = _split_place(core)
+        if place is None:
+            raise SegmentTooLong(value=len(token_ids), limit=max_tokens)
+        yield from _pieces(core[:place], encode, max_tokens)
+        yield from _pieces(core[place:], encode, max_tokens)
+    yield stretch[start + len(core) :]
+
+
+def _split_place(text: str) -> int | None:
+    """Find where to split: the end of a clause in the middle half, else the middlemost space."""
+    middle = len(text) / 2
+    clauses = [m.end() for m in _CLAUSE_END.finditer(text) if m.end() < len(text)]
+    near = [place for place in clauses if middle / 2 <= place <= middle * 3 / 2]
+    spaces = [m.start() for m in _SPACE.finditer(text)]
+    places = near or spaces or clauses
+    return min(places, key=lambda place: abs(place - middle), default=None)

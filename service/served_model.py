@@ -1,0 +1,66 @@
+"""The facts of a bundle that requests need, free of files and graphs."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from service.errors import UnsupportedLanguage, UnsupportedPair
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServedModel:
+    """What is served, and which directions it has.
+
+    Attributes:
+        name: of the bundle.
+        version: of the bundle.
+        sha256: of its manifest, which holds the checksum of every file.
+        precision: of the graphs that run, "int8" or "float32".
+        languages: code -> English name, in the order of the manifest.
+        tag_ids: (source, target) -> token id of the target-language tag.
+        eos_id: ends every source.
+        length_penalty: default for p in score / length ** p.
+        max_source_tokens: limit for one segment, tag and `eos` included.
+        max_target_tokens: limit for one hypothesis, `eos` included.
+        max_target_ratio: default for the most target tokens per source token.
+        scores: test set -> what the export measured, as in the manifest.
+    """
+
+    name: str
+    version: str
+    sha256: str
+    precision: str
+    languages: Mapping[str, str]
+    tag_ids: Mapping[tuple[str, str], int]
+    eos_id: int
+    length_penalty: float
+    max_source_tokens: int
+    max_target_tokens: int
+    max_target_ratio: float
+    scores: Mapping[str, Any] = field(default_factory=dict)
+
+    def check_language(self, code: str) -> None:
+        """Raise UnsupportedLanguage if the bundle does not know `code`."""
+        if code not in self.languages:
+            raise UnsupportedLanguage(code, tuple(self.languages))
+
+    def tag_id(self, source: str, target: str) -> int:
+        """Find the tag that asks for `target`.
+
+        Raises:
+            UnsupportedPair: if the bundle has no direction from `source` to `target`.
+        """
+        if (source, target) not in self.tag_ids:
+            raise UnsupportedPair(source, target)
+        return self.tag_ids[source, target]
+
+    def targets_of(self, source: str) -> list[str]:
+        """List what `source` can be translated to; itself included, which changes nothing."""
+        return [code for code in self.languages if code == source or (source, code) in self.tag_ids]
+
+    def target_limit(self, num_source_tokens: int) -> int:
+        """Say how many tokens a translation of so many source tokens may have by default."""
+        return min(
+            self.max_target_tokens, 16 + math.ceil(self.max_target_ratio * num_source_tokens)
+        )

@@ -1,0 +1,103 @@
+"""An engine whose translations are predictable, and which fails, fills up or waits when told to."""
+
+import queue
+import threading
+from collections.abc import Sequence
+
+from service.engine.job import FinishReason, Hypothesis, Job, JobResult
+from service.engine.report import StepReport
+from service.errors import EngineStopped, QueueFull, RequestCancelled, ServiceError
+
+EOS_ID = 0
+TAG_IDS = {("de", "en"): 1, ("en", "de"): 2}
+NUM_SPECIAL = 3
+
+
+class StubTokenizer:
+    """One token for each character."""
+
+    def encode(self, text: str) -> list[int]:
+        return [ord(character) + NUM_SPECIAL for character in text]
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        return "".join(chr(token_id - NUM_SPECIAL) for token_id in token_ids)
+
+
+class StubEngine:
+    """Translates by writing each letter large; hypothesis k has k exclamation marks more.
+
+    Attributes:
+        gate: jobs wait while it is not set.
+        dropped: set when a job was dropped because it was cancelled.
+        taken: set when a job has come in.
+        jobs: all that were submitted.
+        finish_reason: of every hypothesis.
+        is_full: refuse every job.
+        poison: fail each job whose text contains it.
+        is_healthy: as `Engine.is_healthy`.
+        drained: set by `drain`.
+    """
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.gate.set()
+        self.dropped = threading.Event()
+        self.taken = threading.Event()
+        self.drained = threading.Event()
+        self.jobs: list[Job] = []
+        self.finish_reason: FinishReason = "stop"
+        self.is_full = False
+        self.poison = "\N{SKULL AND CROSSBONES}"
+        self.error: ServiceError = ServiceError("poison")
+        self.is_healthy = True
+        self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def submit(self, job: Job) -> None:
+        if self.drained.is_set():
+            raise EngineStopped("the engine takes no more work")
+        if self.is_full:
+            raise QueueFull(value=9_000, limit=8_192)
+        self.jobs.append(job)
+        self._queue.put(job)
+        self.taken.set()
+
+    def drain(self, timeout_seconds: float) -> bool:
+        self.drained.set()
+        self._queue.put(None)
+        self._thread.join(timeout_seconds)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while (job := self._queue.get()) is not None:
+            while not self.gate.wait(0.002) and not job.cancelled:
+                pass
+            if job.cancelled:
+                job.future.set_exception(RequestCancelled("nobody waits"))
+                self.dropped.set()
+            else:
+                self._answer(job)
+
+    def _answer(self, job: Job) -> None:
+        text = StubTokenizer().decode(job.source_ids[1:-1])
+        if self.poison in text:
+            job.future.set_exception(self.error)
+            return
+        hypotheses = tuple(
+            Hypothesis(
+                token_ids=tuple(StubTokenizer().encode(text.upper() + "!" * rank)),
+                score=-1.0 - rank,
+                finish_reason=self.finish_reason,
+            )
+            for rank in range(job.options.num_hypotheses)
+        )
+        job.future.set_result(
+            JobResult(hypotheses=hypotheses, queue_seconds=0.25, decode_seconds=0.5, num_steps=1)
+        )
+
+
+def make_report(**changes: float) -> StepReport:
+    """Report a step that did nothing but for what is given."""
+    nothing: dict[str, float] = dict.fromkeys(StepReport.__dataclass_fields__, 0)
+    return StepReport(**{**nothing, **changes})  # type: ignore[arg-type]

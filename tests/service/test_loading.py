@@ -1,0 +1,42 @@
+from pathlib import Path
+
+import pytest
+
+from service.bundle import Bundle, GoldenExample, Manifest, SpecialIds
+from service.errors import BundleError
+from service.loading import check_golden
+from service.settings import Settings
+from tests.service.stub_engine import EOS_ID, TAG_IDS, StubEngine, StubTokenizer
+
+
+def bundle_with(text: str, translation: str) -> Bundle:
+    encode = StubTokenizer().encode
+    example = GoldenExample(
+        source="de",
+        target="en",
+        text=text,
+        source_ids=(TAG_IDS["de", "en"], *encode(text), EOS_ID),
+        target_ids=(*encode(translation), EOS_ID),
+    )
+    special_ids = SpecialIds(pad_id=0, unk_id=0, bos_id=0, eos_id=EOS_ID)
+    manifest = Manifest.model_construct(special_ids=special_ids)
+    return Bundle(path=Path("bundle"), manifest=manifest, golden=(example,))
+
+
+def test_golden_examples_that_come_out_right_pass(engine: StubEngine) -> None:
+    check_golden(bundle_with("Hallo", "HALLO"), engine, Settings().engine_limits(256))
+
+    assert len(engine.jobs) == 1
+
+
+def test_a_golden_example_that_comes_out_otherwise_is_named(engine: StubEngine) -> None:
+    with pytest.raises(BundleError, match=r"golden\.json: 'Hallo' is translated otherwise"):
+        check_golden(bundle_with("Hallo", "HELLO"), engine, Settings().engine_limits(256))
+
+
+def test_a_golden_example_beyond_the_limits_is_left_out(engine: StubEngine) -> None:
+    limits = Settings(max_source_tokens=8).engine_limits(256)
+
+    check_golden(bundle_with("Hallo Welt", "never asked"), engine, limits)
+
+    assert engine.jobs == []

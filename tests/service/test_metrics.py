@@ -1,0 +1,75 @@
+import pytest
+from prometheus_client import CollectorRegistry
+
+from service.metrics import EngineMetrics, RequestMetrics, ServiceMetrics
+from service.served_model import ServedModel
+from tests.service.stub_engine import make_report
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+def test_every_metric_has_the_prefix_and_a_meaning(registry: CollectorRegistry) -> None:
+    for kind in (ServiceMetrics, RequestMetrics, EngineMetrics):
+        kind(registry)
+
+    for metric in registry.collect():
+        assert metric.name.startswith(("dragoman_", "process_"))
+        assert metric.documentation.endswith(".")
+
+
+def test_steps_add_up(registry: CollectorRegistry) -> None:
+    metrics = EngineMetrics(registry)
+
+    metrics.record(make_report(finished=1, rows=4, target_tokens=4, source_tokens=9))
+    metrics.record(make_report(finished=2, dropped=1, rows=2, target_tokens=2, wasted_tokens=3))
+
+    value = registry.get_sample_value
+    assert value("dragoman_segments_total", {"outcome": "finished"}) == 3
+    assert value("dragoman_segments_total", {"outcome": "dropped"}) == 1
+    assert value("dragoman_tokens_total", {"kind": "source"}) == 9
+    assert value("dragoman_tokens_total", {"kind": "target"}) == 6
+    assert value("dragoman_tokens_total", {"kind": "wasted"}) == 3
+    assert value("dragoman_batch_rows_sum") == 6
+
+
+def test_gauges_show_the_latest_step(registry: CollectorRegistry) -> None:
+    metrics = EngineMetrics(registry)
+
+    metrics.record(make_report(rows=4, queue_segments=3, queue_tokens=30))
+    metrics.record(make_report(rows=2, queue_segments=1, queue_tokens=10))
+
+    assert registry.get_sample_value("dragoman_queue_depth") == 1
+    assert registry.get_sample_value("dragoman_queue_tokens") == 10
+
+
+def test_a_step_that_ran_nothing_is_no_decoding_step(registry: CollectorRegistry) -> None:
+    EngineMetrics(registry).record(make_report(dropped=1))
+
+    assert registry.get_sample_value("dragoman_decode_step_seconds_count") == 0
+    assert registry.get_sample_value("dragoman_encode_seconds_count") == 0
+
+
+def test_a_text_without_tokens_has_no_length_ratio(registry: CollectorRegistry) -> None:
+    RequestMetrics(registry).count_text(
+        pair="de-en", finish_reason="unchanged", num_characters=1, source_tokens=0, target_tokens=0
+    )
+
+    assert registry.get_sample_value("dragoman_length_ratio_count", {"pair": "de-en"}) is None
+
+
+def test_the_model_is_shown_with_its_threads(
+    registry: CollectorRegistry, model: ServedModel
+) -> None:
+    ServiceMetrics(registry).show_model(model, 2)
+
+    labels = {
+        "model": "stub",
+        "version": "1.0",
+        "sha256": model.sha256,
+        "precision": "int8",
+        "threads": "2",
+    }
+    assert registry.get_sample_value("dragoman_model_info", labels) == 1

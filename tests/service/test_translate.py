@@ -1,0 +1,120 @@
+import asyncio
+from dataclasses import replace
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from service.backend import Backend
+from service.draft import Drafter
+from service.errors import DeadlineExceeded, EngineFailure, QueueFull, UnsupportedPair
+from service.metrics import RequestMetrics
+from service.settings import Settings
+from service.translate import Translator
+from service.translation import TranslationReply, TranslationRequest
+from tests.service.stub_engine import EOS_ID, TAG_IDS, StubEngine, StubTokenizer
+
+
+def make_translator(backend: Backend, *, timeout_seconds: float = 30.0) -> Translator:
+    drafter = Drafter(backend.model, backend.tokenizer, backend.detector, Settings())
+    metrics = RequestMetrics(CollectorRegistry())
+    return Translator(drafter, backend.engine, timeout_seconds=timeout_seconds, metrics=metrics)
+
+
+def request(*texts: str) -> TranslationRequest:
+    return TranslationRequest(texts=texts, source="de", target="en")
+
+
+def translate(translator: Translator, *texts: str) -> TranslationReply:
+    return asyncio.run(translator.translate(request(*texts)))
+
+
+def test_a_job_has_the_tag_first_and_eos_last(backend: Backend, engine: StubEngine) -> None:
+    translate(make_translator(backend), "Ja")
+
+    (job,) = engine.jobs
+    assert job.source_ids == (TAG_IDS["de", "en"], *StubTokenizer().encode("Ja"), EOS_ID)
+
+
+def test_a_failed_job_fails_the_request_and_cancels_its_siblings(
+    backend: Backend, engine: StubEngine
+) -> None:
+    engine.error = EngineFailure("a step failed")
+
+    async def scenario() -> None:
+        engine.gate.clear()
+        work = asyncio.create_task(
+            make_translator(backend).translate(request(f"Eins {engine.poison}. Zwei. Drei."))
+        )
+        await asyncio.to_thread(engine.taken.wait)
+        engine.jobs[0].future.set_exception(engine.error)
+        await work
+
+    with pytest.raises(EngineFailure, match="a step failed"):
+        asyncio.run(scenario())
+    assert [job.cancelled for job in engine.jobs] == [False, True, True]
+
+
+def test_a_queue_that_is_full_in_the_middle_cancels_what_was_submitted(
+    backend: Backend, engine: StubEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.gate.clear()
+    submit = engine.submit
+
+    def submit_two(job: object) -> None:
+        engine.is_full = len(engine.jobs) == 2
+        submit(job)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(engine, "submit", submit_two)
+
+    with pytest.raises(QueueFull):
+        translate(make_translator(backend), "Eins. Zwei. Drei. Vier.")
+
+    assert [job.cancelled for job in engine.jobs] == [True, True]
+
+
+def test_a_cancelled_request_cancels_its_jobs(backend: Backend, engine: StubEngine) -> None:
+    engine.gate.clear()
+
+    async def scenario() -> None:
+        work = asyncio.create_task(make_translator(backend).translate(request("Eins. Zwei.")))
+        await asyncio.to_thread(engine.taken.wait)
+        work.cancel()
+        await work
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(scenario())
+    assert all(job.cancelled for job in engine.jobs)
+
+
+def test_a_late_answer_is_given_up_with_limit_and_value(
+    backend: Backend, engine: StubEngine
+) -> None:
+    engine.gate.clear()
+
+    with pytest.raises(DeadlineExceeded, match=r"no answer after 0\.\d+ seconds; the limit is 0.2"):
+        translate(make_translator(backend, timeout_seconds=0.2), "Eins")
+
+    assert engine.jobs[0].cancelled
+    assert engine.jobs[0].deadline - engine.jobs[0].submitted_at < 0.2
+
+
+def test_a_missing_direction_is_refused(backend: Backend) -> None:
+    one_way = replace(backend.model, tag_ids={("en", "de"): TAG_IDS["en", "de"]})
+    backend = replace(backend, model=one_way)
+
+    with pytest.raises(UnsupportedPair, match="there is no translation from de to en"):
+        translate(make_translator(backend), "Hallo")
+
+
+def test_two_hundred_requests_at_once_are_all_answered_right(
+    backend: Backend, engine: StubEngine
+) -> None:
+    async def scenario() -> list[TranslationReply]:
+        translator = make_translator(backend)
+        work = (translator.translate(request(f"Nummer {n}. Ja, {n}!")) for n in range(200))
+        return await asyncio.gather(*work)
+
+    replies = asyncio.run(scenario())
+
+    texts = [reply.translations[0].candidates[0].text for reply in replies]
+    assert texts == [f"NUMMER {n}. JA, {n}!" for n in range(200)]
