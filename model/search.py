@@ -147,6 +147,6 @@ def _cannot_improve(
     """
     if len(finished) < beam_size:
         return False
-    longest = max_tokens if length_penalty > 0 else len(live[0][0]) + 1
+    longest = max_tokens if length_penalty > 0 else min(len(live[0][0]) + 1, max_tokens)
     best_possible = max(score for _, score in live) / longest**length_penalty
     return best_possible <= finished[beam_size - 1].score

@@ -163,6 +163,16 @@ def test_every_pair_is_drawn_once_a_pass(stream: Stream) -> None:
     )
 
 
+def test_each_pass_draws_in_an_order_of_its_own(stream: Stream) -> None:
+    """Else the same pairs would share a round, pass after pass."""
+    pairs = list(dict.fromkeys(toy_pairs(40)))
+    alone = replace(stream, corpora=[pairs], weights=[1.0], round_sentences=len(pairs))
+
+    halves = [set(drawn_in(alone, number, 1)) for number in (0, 2, 4)]  # first half of each pass
+
+    assert halves[0] != halves[1] != halves[2]
+
+
 def test_a_tiny_weight_still_draws_one_pair_a_round(stream: Stream) -> None:
     starved = replace(stream, weights=[1.0, 1e-9])
 

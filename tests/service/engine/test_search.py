@@ -166,6 +166,31 @@ def test_a_limit_of_one_token_is_kept() -> None:
     ]
 
 
+def test_an_end_that_is_not_among_the_best_ends_nothing() -> None:
+    model = from_table(
+        {
+            (): (0.01, 0.5, 0.45, 0.04),
+            (1,): (0.6, 0.38, 0.01, 0.01),
+            (2,): (0.4, 0.35, 0.2, 0.05),  # to end here is third, behind (1, eos) and (1, 1)
+            (1, 1): (0.9, 0.05, 0.03, 0.02),
+            (2, 1): (0.3, 0.3, 0.2, 0.2),
+        }
+    )
+
+    found = beam(model, 2, num_hypotheses=2, length_penalty=0.0, max_target_tokens=3)
+
+    assert [one.token_ids for one in found] == [(1,), (1, 1)]
+
+
+def test_the_search_goes_on_while_a_long_hypothesis_could_win_by_its_length() -> None:
+    sure = (0.01, 0.97, 0.01, 0.01)
+    model = from_table({(): (0.5, 0.2, 0.15, 0.15), (1,): sure, (1, 1): sure, (1, 1, 1): sure})
+
+    [found] = beam(model, 1, length_penalty=1.0)
+
+    assert found.token_ids == (1, 1, 1, 1)
+
+
 def test_the_search_ends_when_no_live_hypothesis_can_win_any_more() -> None:
     model = from_table({(): (0.9, 0.08, 0.01, 0.01), (1,): (0.97, 0.01, 0.01, 0.01)})
     search = BeamSearch(DecodingOptions(beam_size=1, length_penalty=0.0), EOS_ID)
