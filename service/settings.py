@@ -63,7 +63,7 @@ class Settings(BaseSettings):
         default=256, ge=8, le=4_096, description="tokens of a segment; longer sentences are split"
     )
     max_target_tokens: int = Field(
-        default=512, ge=8, le=4_096, description="tokens of the translation of one segment"
+        default=512, ge=8, le=1_024, description="tokens of the translation of one segment"
     )
     max_queue_tokens: int = Field(
         default=32_768,
