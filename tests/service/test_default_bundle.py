@@ -1,0 +1,80 @@
+"""The bundle that is shipped: whole, small, and as good as its manifest says."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from service.app import create_app
+from service.bundle import Bundle, load_bundle
+from service.loading import load_backend
+from service.settings import DEFAULT_BUNDLE, Settings
+from tests.service.conftest import wait_until_ready
+
+ROOT = Path(__file__).parents[2]
+MAX_BUNDLE_BYTES = 25_000_000
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def bundle() -> Bundle:
+    return load_bundle(DEFAULT_BUNDLE)
+
+
+def test_it_is_whole_and_light(bundle: Bundle) -> None:
+    assert sum(entry.bytes for entry in bundle.manifest.files.values()) < MAX_BUNDLE_BYTES
+    assert {path.name for path in DEFAULT_BUNDLE.iterdir()} == {
+        "manifest.json",
+        *bundle.manifest.files,
+    }
+
+
+def test_it_serves_both_directions_and_names_its_sources(bundle: Bundle) -> None:
+    manifest = json.loads((DEFAULT_BUNDLE / "manifest.json").read_text(encoding="utf-8"))
+
+    assert {(d.source, d.target) for d in bundle.manifest.directions} == {
+        ("de", "en"),
+        ("en", "de"),
+    }
+    assert "tatoeba.org" in manifest["attribution"]
+    assert manifest["licence"]
+
+
+def test_its_scores_carry_the_signature(bundle: Bundle) -> None:
+    scores = bundle.manifest.scores
+
+    assert scores.keys() == {
+        f"{name} {direction}"
+        for name in ("tatoeba_test", "flores_devtest")
+        for direction in ("en-de", "de-en")
+    }
+    for figures in scores.values():
+        assert figures["precision"] == "int8"
+        assert "tok:13a" in figures["bleu_signature"]
+
+
+def test_what_the_readme_shows_is_what_the_service_answers() -> None:
+    shown = re.findall(r"^\$ curl -s localhost:8000(\S+) -d '(.+?)'.*\n(.+)$", README, re.MULTILINE)
+    assert len(shown) == 2
+
+    def fail(error: BaseException) -> None:
+        raise error
+
+    app = create_app(Settings(), load_backend, fail)
+    with TestClient(app) as client:
+        wait_until_ready(client)
+        for path, body, answer in shown:
+            got = client.post(path, content=body, headers={"content-type": "application/json"})
+            assert _comparable(got.json()) == _comparable(json.loads(answer))
+
+
+def _comparable(answer: Any) -> Any:
+    """Without times, and with scores as far as another CPU's rounding leaves them alone."""
+    if isinstance(answer, dict):
+        return {key: _comparable(value) for key, value in answer.items() if key != "timings"}
+    if isinstance(answer, list):
+        return [_comparable(value) for value in answer]
+    return round(answer, 2) if isinstance(answer, float) else answer
