@@ -138,10 +138,10 @@ def test_a_run_killed_goes_on_as_if_it_had_not(
     assert_equal_runs(run, finished.folder)
 
 
-def test_a_run_killed_before_the_state_is_written_keeps_its_weights(
+def test_a_run_killed_after_its_weights_and_before_its_state_are_written_goes_on(
     finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Weights come first: else the checkpoint of that update would be missed ever after."""
+    """The weights of update 18 are there already; they are made again, and are the same."""
     run, save = tmp_path / "run", checkpoint.save
 
     def save_until(path: Path, saved: Checkpoint) -> None:
