@@ -13,7 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 from model import checkpoint
 from model.batching import Example, Position, Stream, to_batch
 from model.checkpoint import Checkpoint
-from model.loss import smoothed_cross_entropy
+from model.loss import Objective
 from model.processes import Processes
 from model.recipe import Recipe
 from model.schedule import learning_rate
@@ -80,8 +80,9 @@ class Trainer:
         self._forward = self._wrap(self.model)
 
     def _wrap(self, model: Transformer) -> nn.Module:
-        """The model as training calls it: shared between processes, perhaps compiled."""
-        wrapped: nn.Module = model
+        """The loss as training calls it: shared between processes, perhaps compiled."""
+        smoothing = self.recipe.train.label_smoothing
+        wrapped: nn.Module = Objective(model, self.tokenizer.pad_id, smoothing)
         if self.processes.count > 1:
             wrapped = DistributedDataParallel(wrapped, gradient_as_bucket_view=True)
         if self.recipe.train.compile:
@@ -142,13 +143,7 @@ class Trainer:
                 dtype=torch.bfloat16,
                 enabled=config.precision == "bfloat16",
             ):
-                logits = self._forward(src_ids, tgt_ids[:, :-1])
-            loss: Tensor = (
-                smoothed_cross_entropy(
-                    logits, tgt_ids[:, 1:], self.tokenizer.pad_id, config.label_smoothing
-                )
-                / labels
-            )
+                loss: Tensor = self._forward(src_ids, tgt_ids) / labels
             # Processes average their gradients; the sum over labels wants them added.
             (loss * self.processes.count).backward()
         return float(loss.detach())

@@ -135,6 +135,15 @@ class Transformer(nn.Module):
     def forward(
         self, src_ids: Int[Tensor, "batch source"], tgt_ids: Int[Tensor, "batch target"]
     ) -> Float[Tensor, "batch target vocab"]:
-        """Encode, then decode under teacher forcing: what training calls."""
+        """Encode, then decode under teacher forcing."""
+        logits: Tensor = self.output(self.target_states(src_ids, tgt_ids))
+        return logits
+
+    def target_states(
+        self, src_ids: Int[Tensor, "batch source"], tgt_ids: Int[Tensor, "batch target"]
+    ) -> Float[Tensor, "batch target d_model"]:
+        """The decoder's last layer under teacher forcing, not yet projected on the vocabulary."""
         src_mask = padding_mask(src_ids, self.config.pad_id)
-        return self.decode(tgt_ids, self.encode(src_ids, src_mask), src_mask)
+        memory = self.encode(src_ids, src_mask)
+        states: Tensor = self.decoder(self.embedding(tgt_ids), memory, src_mask)
+        return states

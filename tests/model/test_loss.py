@@ -1,7 +1,20 @@
 import pytest
 import torch
 
-from model.loss import smoothed_cross_entropy
+from model import loss
+from model.config import ModelConfig
+from model.loss import Objective, projected_cross_entropy
+from model.transformer import Transformer
+from tests.model.conftest import MakeConfig
+
+# The sums are the same, in another order.
+TOLERANCE = 1e-5
+
+
+@pytest.fixture
+def model(make_config: MakeConfig) -> Transformer:
+    torch.manual_seed(1)
+    return Transformer(make_config())
 
 
 def direct_loss(logits: torch.Tensor, labels: torch.Tensor, pad_id: int, smoothing: float) -> float:
@@ -20,28 +33,68 @@ def direct_loss(logits: torch.Tensor, labels: torch.Tensor, pad_id: int, smoothi
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.5])
 @pytest.mark.parametrize("pad_id", [0, 4])
 def test_the_loss_is_the_cross_entropy_with_the_smoothed_distribution(
-    smoothing: float, pad_id: int
+    model: Transformer, smoothing: float, pad_id: int
 ) -> None:
-    logits = 3 * torch.randn(3, 5, 7)
-    labels = torch.randint(0, 7, (3, 5))
+    states = torch.randn(3, 5, 16)
+    labels = torch.randint(0, 23, (3, 5))
     labels[1, 2:] = pad_id
 
-    loss = smoothed_cross_entropy(logits, labels, pad_id, smoothing)
+    found = projected_cross_entropy(states, model.output, labels, pad_id, smoothing).detach()
 
-    assert float(loss) == pytest.approx(direct_loss(logits, labels, pad_id, smoothing), rel=1e-5)
+    expected = direct_loss(model.output(states).detach(), labels, pad_id, smoothing)
+    assert float(found) == pytest.approx(expected, rel=TOLERANCE)
 
 
-def test_padding_adds_nothing_to_the_sum() -> None:
-    logits, labels = torch.randn(2, 3, 7), torch.tensor([[1, 2, 3], [4, 0, 0]])
+@pytest.mark.parametrize("rows", [1, 4, 1000], ids=["row by row", "in chunks", "at once"])
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_the_gradients_are_those_of_the_whole_logits(
+    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, rows: int, norm: str
+) -> None:
+    """Of every parameter, the embedding that is also the output matrix among them."""
+    monkeypatch.setattr(loss, "CHUNK_LOGITS", rows * 23)
+    model = Transformer(make_config(norm=norm))
+    src_ids, tgt_ids = torch.randint(1, 23, (3, 6)), torch.randint(1, 23, (3, 8))
+    tgt_ids[1, 5:] = 0
 
-    whole = smoothed_cross_entropy(logits, labels, 0, 0.1)
-    first = smoothed_cross_entropy(logits[:1], labels[:1], 0, 0.1)
-    second = smoothed_cross_entropy(logits[1:, :1], labels[1:, :1], 0, 0.1)
+    (Objective(model, pad_id=0, smoothing=0.1)(src_ids, tgt_ids) / 7).backward()
+
+    found = {name: weight.grad for name, weight in model.named_parameters()}
+    model.zero_grad()
+    logits = model(src_ids, tgt_ids[:, :-1])
+    labels = tgt_ids[:, 1:]
+    whole = torch.nn.functional.cross_entropy(
+        *(logits.flatten(0, 1), labels.flatten()),
+        ignore_index=0,
+        reduction="sum",
+        label_smoothing=0.1,
+    )
+    (whole / 7).backward()
+    for name, weight in model.named_parameters():
+        torch.testing.assert_close(found[name], weight.grad, rtol=1e-4, atol=TOLERANCE, msg=name)
+
+
+def test_padding_adds_nothing_to_the_sum(model: Transformer) -> None:
+    states, labels = torch.randn(2, 3, 16), torch.tensor([[1, 2, 3], [4, 0, 0]])
+
+    whole = projected_cross_entropy(states, model.output, labels, 0, 0.1)
+    first = projected_cross_entropy(states[:1], model.output, labels[:1], 0, 0.1)
+    second = projected_cross_entropy(states[1:, :1], model.output, labels[1:, :1], 0, 0.1)
 
     torch.testing.assert_close(whole, first + second)
 
 
-def test_the_loss_of_bfloat16_logits_is_float32() -> None:
-    logits = torch.randn(1, 2, 7, dtype=torch.bfloat16)
+def test_under_autocast_the_loss_is_float32_and_near_the_exact_one() -> None:
+    config = ModelConfig(
+        vocab_size=50, d_model=32, d_ff=64, num_heads=4, num_encoder_layers=1, num_decoder_layers=1
+    )
+    objective = Objective(Transformer(config).eval(), pad_id=0, smoothing=0.1)
+    ids = torch.randint(1, 50, (4, 9))
 
-    assert smoothed_cross_entropy(logits, torch.tensor([[1, 2]]), 0, 0.1).dtype == torch.float32
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rough = objective(ids, ids)
+    rough.backward()
+    rough, exact = rough.detach(), objective(ids, ids).detach()
+
+    assert rough.dtype == torch.float32
+    assert float(rough) == pytest.approx(float(exact), rel=0.02)
+    assert all(weight.grad is not None for weight in objective.parameters())
