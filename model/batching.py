@@ -59,7 +59,7 @@ def bucket(examples: list[Example], batch_tokens: int, random: Random) -> list[l
     Equal lengths are in random order, and so are the batches.
     """
     random.shuffle(examples)
-    examples.sort(key=lambda example: (len(example.tgt_ids), len(example.src_ids)))
+    examples.sort(key=lambda example: (len(example.src_ids), len(example.tgt_ids)))
     batches: list[list[Example]] = [[]]
     longest = 0
     for example in examples:

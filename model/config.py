@@ -7,7 +7,8 @@ from typing import Any, Literal, TypeVar
 
 NormPosition = Literal["pre", "post"]
 AttentionKernel = Literal["fused", "plain"]
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["auto", "float32", "bfloat16"]
+OptimizerName = Literal["adamw", "muon"]
 
 # Not `typing.Self`: the import hook that checks shapes in tests cannot read it in a method.
 AnyConfig = TypeVar("AnyConfig", bound="Config")
@@ -117,16 +118,19 @@ class TrainConfig(Config):
 
     Attributes:
         batch_tokens: budget of a batch in padded tokens, the larger of its two sides.
-        accumulation: batches summed into one update.
+        accumulation: batches summed into one update, shared out among the processes, so that
+            their number does not matter.
         max_updates: where the schedule ends.
-        warmup_updates, peak_learning_rate, cooldown_updates: see `model.schedule`.
+        warmup_updates, peak_learning_rate, plateau, cooldown_updates: see `model.schedule`.
         label_smoothing: share of probability spread over the vocabulary (section 5.4).
         clip_norm: largest norm of the gradient of one update; 0 leaves it alone.
         validate_every, log_every: in updates.
         keep_best: checkpoints kept, best validation BLEU first.
         average_last: checkpoints averaged at the end, the last ones written.
         patience: validations without a better BLEU before training stops; 0 never stops.
-        precision: of the matrix products (autocast); weights stay float32.
+        precision: of the matrix products (autocast), weights stay float32; "auto" takes
+            bfloat16 where the hardware has it.
+        optimizer: "muon" moves the matrices of the layers by `model.muon`, the rest by AdamW.
         compile: run `torch.compile` on the model.
     """
 
@@ -136,6 +140,7 @@ class TrainConfig(Config):
     max_updates: int = 100_000
     warmup_updates: int = 4000
     peak_learning_rate: float = 7e-4
+    plateau: bool = False
     cooldown_updates: int = 0
     weight_decay: float = 0.0
     label_smoothing: float = 0.1
@@ -145,7 +150,8 @@ class TrainConfig(Config):
     keep_best: int = 3
     average_last: int = 5
     patience: int = 0
-    precision: Precision = "bfloat16"
+    precision: Precision = "auto"
+    optimizer: OptimizerName = "adamw"
     compile: bool = False
 
     def __post_init__(self) -> None:

@@ -1,11 +1,29 @@
 """One process or several: what torchrun started, and how they agree."""
 
+import ctypes
 import os
+import sys
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch import Tensor
+
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # malloc.h
+
+
+def keep_freed_memory() -> None:
+    """Let malloc reuse the memory of freed tensors, which it otherwise gives back each time.
+
+    A training step on a CPU frees and asks for the same hundreds of megabytes again and
+    again; the kernel would clear every page of them anew.
+    """
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None)
+        libc.mallopt(M_MMAP_MAX, 0)
+        libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 class Processes:
@@ -26,6 +44,8 @@ class Processes:
     def __enter__(self) -> "Processes":
         if self.device.type == "cuda":
             torch.cuda.set_device(self.device)  # where NCCL puts what `gather` sends
+        else:
+            keep_freed_memory()
         if self.count > 1:
             dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
         return self
@@ -38,6 +58,13 @@ class Processes:
     ) -> None:
         if self.count > 1:
             dist.destroy_process_group()
+
+    @property
+    def multiplies_bfloat16(self) -> bool:
+        """Whether the hardware has such products; elsewhere they cost ten times as much."""
+        if self.device.type == "cuda":
+            return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
     @property
     def leads(self) -> bool:
@@ -59,6 +86,16 @@ class Processes:
         total = torch.tensor(value, dtype=torch.float64, device=self.device)
         dist.all_reduce(total)
         return float(total.item())
+
+    def add_up(self, tensors: Sequence[Tensor]) -> None:
+        """Replace each tensor by its sum over all processes, in place; all must ask."""
+        if self.count == 1:
+            return
+        flat = torch.cat([tensor.flatten() for tensor in tensors])
+        dist.all_reduce(flat)
+        sizes = [tensor.numel() for tensor in tensors]
+        for tensor, total in zip(tensors, flat.split(sizes), strict=True):
+            tensor.copy_(total.view_as(tensor))
 
     def gather(self, value: Any) -> list[Any]:
         """Every process's `value`, by rank, everywhere; all must ask."""

@@ -4,7 +4,13 @@ import math
 
 
 def learning_rate(
-    update: int, *, peak: float, warmup_updates: int, max_updates: int, cooldown_updates: int = 0
+    update: int,
+    *,
+    peak: float,
+    warmup_updates: int,
+    max_updates: int,
+    cooldown_updates: int = 0,
+    plateau: bool = False,
 ) -> float:
     """Rise linearly to `peak`, fall with 1/sqrt(update), and end in a straight line to zero.
 
@@ -13,6 +19,7 @@ def learning_rate(
 
     Args:
         update: counted from 1.
+        plateau: stay at `peak` instead of falling, so that the end need not be known early.
         cooldown_updates: how many of the last updates before `max_updates` fall linearly
             from the rate reached there to zero; 0 for none.
     Source: Vaswani et al. 2017, section 5.3, equation 3; the cool-down is Zhai et al. 2022
@@ -20,7 +27,8 @@ def learning_rate(
     """
     cooldown_start = max_updates - cooldown_updates
     reached = min(update, cooldown_start) if cooldown_updates else update
-    rate = peak * min(reached / warmup_updates, math.sqrt(warmup_updates / max(reached, 1)))
+    fallen = 1.0 if plateau else math.sqrt(warmup_updates / max(reached, 1))
+    rate = peak * min(reached / warmup_updates, fallen)
     if cooldown_updates and update > cooldown_start:
         rate *= max(0.0, (max_updates - update) / cooldown_updates)
     return rate

@@ -48,14 +48,24 @@ class Stop:
 class Run:
     """A folder of checkpoints and logs, and the training that fills it."""
 
-    def __init__(self, recipe: Recipe, folder: Path, processes: Processes, log: RunLog) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        folder: Path,
+        processes: Processes,
+        log: RunLog,
+        start: Checkpoint | None = None,
+    ) -> None:
         self.recipe = recipe
         self.folder = folder
         self.processes = processes
         self.log = log
+        self.start = start
         self.corpora = self._load_corpora()
         self.validation = self._load_validation()
         self.trainer = self._make_trainer(self._load_tokenizer())
+        if start:
+            self.trainer.begin_with(start)
 
     def _load_corpora(self) -> list[list[Pair]]:
         corpora = []
@@ -77,16 +87,21 @@ class Run:
     def _load_tokenizer(self) -> Tokenizer:
         path = self.folder / "tokenizer.model"
         if self.processes.leads and not path.exists():
-            self.log.say(f"learning a vocabulary of {self.recipe.tokenizer.vocab_size:,}")
-            tokenizer = train_tokenizer(
-                self._tokenizer_sample(), self.recipe.model.vocab_size, self.recipe.languages
-            )
+            tokenizer = self.start.tokenizer if self.start else self._learn_tokenizer()
             path.parent.mkdir(parents=True, exist_ok=True)
             partial = path.with_suffix(".partial")
             partial.write_bytes(tokenizer.model)
             partial.replace(path)
         self.processes.gather(None)  # the others wait for the file
         return Tokenizer(path.read_bytes())
+
+    def _learn_tokenizer(self) -> Tokenizer:
+        self.log.say(f"learning a vocabulary of {self.recipe.tokenizer.vocab_size:,}")
+        return train_tokenizer(
+            self._tokenizer_sample(),
+            self.recipe.model.vocab_size,
+            self.recipe.languages,
+        )
 
     def _tokenizer_sample(self) -> list[str]:
         """Lines of both languages, drawn by corpus weight."""
@@ -184,7 +199,7 @@ class Run:
         with torch.autocast(
             self.processes.device.type,
             dtype=torch.bfloat16,
-            enabled=self.recipe.train.precision == "bfloat16",
+            enabled=self.trainer.precision == "bfloat16",
         ):
             mine = translate(model, self.trainer.tokenizer, target, sources[rank::count])
         translated = [""] * len(sources)
@@ -251,6 +266,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("recipe", type=Path, help="a TOML file, see model/recipes")
     parser.add_argument("--data", type=Path, help="the folder that the recipe's files are in")
     parser.add_argument("--folder", type=Path, help="for checkpoints and logs [runs/NAME]")
+    parser.add_argument("--start", type=Path, help="weights and tokenizer to begin with")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     parser.add_argument("--max-minutes", type=float, default=float("inf"))
     return parser.parse_args(argv)
@@ -269,7 +285,8 @@ def run_recipe(arguments: argparse.Namespace) -> None:
         raise ValueError(f"{last} exists; give --resume to go on, or another --folder")
     stop = Stop(arguments.max_minutes)
     with Processes() as processes, RunLog(folder, is_silent=not processes.leads) as log:
-        run = Run(recipe, folder, processes, log)
+        start = checkpoint.load(arguments.start) if arguments.start else None
+        run = Run(recipe, folder, processes, log, start)
         size = sum(parameter.numel() for parameter in run.trainer.model.parameters())
         log.say(f"{recipe.name}: {size / 1e6:.2f} M parameters on {processes.device}")
         if last.exists():

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from model import checkpoint
 from model.batching import Example, Position, Stream, to_batch
 from model.checkpoint import Checkpoint
 from model.loss import Objective
+from model.muon import Muon
 from model.processes import Processes
 from model.recipe import Recipe
 from model.schedule import learning_rate
@@ -61,6 +62,11 @@ class Trainer:
     def __init__(
         self, recipe: Recipe, tokenizer: Tokenizer, stream: Stream, processes: Processes
     ) -> None:
+        if recipe.train.accumulation % processes.count:
+            raise ValueError(
+                f"{recipe.train.accumulation} batches an update cannot be shared out "
+                f"among {processes.count} processes"
+            )
         self.recipe = recipe
         self.tokenizer = tokenizer
         self.processes = processes
@@ -69,15 +75,37 @@ class Trainer:
         self._batches: Iterator[tuple[list[Example], Position]] | None = None
         torch.manual_seed(recipe.train.seed)
         self.model = Transformer(recipe.model).to(processes.device)
-        self._optimizer = torch.optim.AdamW(
-            self.model.parameters(),
-            lr=0.0,
-            betas=BETAS,
-            eps=EPSILON,
-            weight_decay=recipe.train.weight_decay,
-            fused=True,
-        )
+        self.precision = recipe.train.precision
+        if self.precision == "auto":
+            self.precision = "bfloat16" if processes.multiplies_bfloat16 else "float32"
+        self._optimizers = self._make_optimizers()
         self._forward = self._wrap(self.model)
+
+    def _make_optimizers(self) -> list[torch.optim.Optimizer]:
+        """AdamW, and Muon for the matrices of the layers where the recipe wants it."""
+        layers = {
+            parameter
+            for part in (self.model.encoder, self.model.decoder)
+            for parameter in part.parameters()
+            if parameter.dim() == 2
+        }
+        by_muon = layers if self.recipe.train.optimizer == "muon" else set()
+        parameters = list(self.model.parameters())
+        decay = self.recipe.train.weight_decay
+        optimizers: list[torch.optim.Optimizer] = [
+            torch.optim.AdamW(
+                [parameter for parameter in parameters if parameter not in by_muon],
+                lr=0.0,
+                betas=BETAS,
+                eps=EPSILON,
+                weight_decay=decay,
+                fused=True,
+            )
+        ]
+        if by_muon:
+            matrices = [parameter for parameter in parameters if parameter in by_muon]
+            optimizers.append(Muon(matrices, self.processes, weight_decay=decay))
+        return optimizers
 
     def _wrap(self, model: Transformer) -> nn.Module:
         """The loss as training calls it: shared between processes, perhaps compiled."""
@@ -90,11 +118,11 @@ class Trainer:
         return wrapped
 
     def update(self) -> UpdateReport:
-        """Learn from the next `accumulation` batches of every process."""
+        """Learn from the next `accumulation` batches, each process from its share of them."""
         config = self.recipe.train
         number = self.progress.update + 1
         torch.manual_seed(hash((config.seed, number, self.processes.rank)))
-        batches = self._next_batches(config.accumulation * self.processes.count)
+        batches = self._next_batches(config.accumulation)
         labels = sum(len(example.tgt_ids) - 1 for batch in batches for example in batch)
         rate = learning_rate(
             number,
@@ -102,15 +130,18 @@ class Trainer:
             warmup_updates=config.warmup_updates,
             max_updates=config.max_updates,
             cooldown_updates=config.cooldown_updates,
+            plateau=config.plateau,
         )
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate
+        for optimizer in self._optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate
         self.model.train()
-        self._optimizer.zero_grad()
+        self.model.zero_grad()
         mine = batches[self.processes.rank :: self.processes.count]
         loss = sum(self._backward(batch, labels, is_last=batch is mine[-1]) for batch in mine)
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm or float("inf"))
-        self._optimizer.step()
+        for optimizer in self._optimizers:
+            optimizer.step()
         self.progress.update = number
         self.progress.target_tokens += labels
         return UpdateReport(
@@ -132,7 +163,6 @@ class Trainer:
 
     def _backward(self, examples: list[Example], labels: int, *, is_last: bool) -> float:
         """Add the gradient of one batch; return its share of the update's mean loss."""
-        config = self.recipe.train
         batch = to_batch(examples, self.tokenizer.pad_id)
         src_ids = batch.src_ids.to(self.processes.device)
         tgt_ids = batch.tgt_ids.to(self.processes.device)
@@ -141,7 +171,7 @@ class Trainer:
             with torch.autocast(
                 self.processes.device.type,
                 dtype=torch.bfloat16,
-                enabled=config.precision == "bfloat16",
+                enabled=self.precision == "bfloat16",
             ):
                 loss: Tensor = self._forward(src_ids, tgt_ids) / labels
             # Processes average their gradients; the sum over labels wants them added.
@@ -150,11 +180,10 @@ class Trainer:
 
     def checkpoint(self, *, with_optimizer: bool) -> Checkpoint:
         """The run as it stands; with the optimiser it can go on, without it can be used."""
-        extra = {}
+        extra: dict[str, Tensor] = {}
         if with_optimizer:
-            for name, parameter in self.model.named_parameters():
-                for key, value in self._optimizer.state[parameter].items():
-                    extra[f"optimizer.{name}.{key}"] = value
+            for name, state in self._optimizer_states():
+                extra |= {f"optimizer.{name}.{key}": value for key, value in state.items()}
         return Checkpoint(
             model=self.recipe.model,
             weights=self.model.state_dict(),
@@ -170,29 +199,43 @@ class Trainer:
             extra=extra,
         )
 
+    def _optimizer_states(self) -> Iterator[tuple[str, dict[str, Tensor]]]:
+        """What is remembered of each parameter, by its name; empty before the first update."""
+        names = {parameter: name for name, parameter in self.model.named_parameters()}
+        for optimizer in self._optimizers:
+            for group in optimizer.param_groups:
+                for parameter in group["params"]:
+                    yield names[parameter], optimizer.state[parameter]
+
+    def begin_with(self, start: Checkpoint) -> None:
+        """Take over trained weights, and nothing else of their run.
+
+        Raises:
+            ValueError: if they are of another model or tokenizer.
+        """
+        if replace(start.model, dropout=0.0) != replace(self.recipe.model, dropout=0.0):
+            raise ValueError(f"the start is another model than the recipe's: {start.model}")
+        if start.tokenizer.model != self.tokenizer.model:
+            raise ValueError("the start has another tokenizer than the run's folder")
+        self.model.load_state_dict(dict(start.weights))
+
     def restore(self, path: Path) -> None:
         """Go on from where `path` was saved.
 
         Raises:
-            ValueError: if it was made by a recipe whose model, or by a number of
-                processes, that differs.
+            ValueError: if it was made by a recipe with another model.
         """
         saved = checkpoint.load(path)
         if saved.model != self.recipe.model:
             raise ValueError(f"{path} holds another model than the recipe {self.recipe.name!r}")
-        if saved.history["processes"] != self.processes.count:
-            raise ValueError(
-                f"{path} was saved by {saved.history['processes']} processes; "
-                f"{self.processes.count} would take other batches"
-            )
         self.model.load_state_dict(dict(saved.weights))
-        for name, parameter in self.model.named_parameters():
+        for name, state in self._optimizer_states():
             prefix = f"optimizer.{name}."
-            self._optimizer.state[parameter] = {
-                key.removeprefix(prefix): value.to(parameter.device)
+            state.update(
+                (key.removeprefix(prefix), value.to(self.processes.device))
                 for key, value in saved.extra.items()
                 if key.startswith(prefix)
-            }
+            )
         progress = dict(saved.history["progress"])
         progress["position"] = Position(*progress["position"])
         self.progress = Progress(**progress)

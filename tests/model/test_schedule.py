@@ -44,3 +44,22 @@ def test_before_the_cool_down_nothing_differs() -> None:
 
 def test_after_the_last_update_the_rate_stays_zero() -> None:
     assert rate(1001, cooldown_updates=200) == 0.0
+
+
+def test_on_a_plateau_the_rate_stays_at_its_peak_until_the_cool_down() -> None:
+    rates = [
+        learning_rate(
+            update,
+            peak=0.01,
+            warmup_updates=100,
+            max_updates=1000,
+            cooldown_updates=200,
+            plateau=True,
+        )
+        for update in range(1, 1001)
+    ]
+
+    assert rates[:100] == [rate(update) for update in range(1, 101)]
+    assert set(rates[99:800]) == {0.01}
+    assert rates[899] == pytest.approx(0.005)
+    assert rates[999] == 0.0

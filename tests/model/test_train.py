@@ -169,19 +169,19 @@ def test_training_stops_when_patience_ends(
     assert averaged.history["progress"]["update"] == stops_after
 
 
-def test_two_processes_learn_what_one_learns_with_twice_the_accumulation(
-    tmp_path: Path,
-) -> None:
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_two_processes_learn_what_one_learns(tmp_path: Path, optimizer: str) -> None:
     settings: dict[str, object] = {
         "dropout": 0.0,  # its random numbers differ by process
         "max_updates": 8,
         "validate_every": 8,
         "log_every": 1,
+        "accumulation": 4,
+        "optimizer": optimizer,
     }
     alone, together = tmp_path / "alone", tmp_path / "together"
-    recipe = write_recipe(tmp_path, **settings, accumulation=4)
+    recipe = write_recipe(tmp_path, **settings)
     train.main([str(recipe), "--folder", str(alone)])
-    recipe = write_recipe(tmp_path, **settings, accumulation=2)
 
     torchrun = subprocess.run(
         [
@@ -212,3 +212,17 @@ def test_two_processes_learn_what_one_learns_with_twice_the_accumulation(
     torch.testing.assert_close(
         two.build()(ids, ids), one.build()(ids, ids), rtol=0, atol=10 * PROCESSES_TOLERANCE
     )
+
+
+def test_a_run_begins_with_a_checkpoint_and_its_tokenizer(
+    finished: Finished, tmp_path: Path
+) -> None:
+    start = finished.folder / train.AVERAGED
+    recipe = write_recipe(tmp_path, max_updates=5, peak_learning_rate=1e-9)
+
+    train.main([str(recipe), "--folder", str(tmp_path / "run"), "--start", str(start)])
+
+    begun = checkpoint.load(tmp_path / "run" / train.LAST)
+    assert begun.tokenizer.model == checkpoint.load(start).tokenizer.model
+    for name, weight in checkpoint.load(start).weights.items():
+        torch.testing.assert_close(begun.weights[name], weight, rtol=0, atol=1e-6, msg=name)

@@ -10,10 +10,12 @@ import torch
 from model import checkpoint
 from model.augment import AugmentConfig
 from model.batching import Position, Stream, to_batch
+from model.config import ModelConfig
+from model.muon import UPDATE_RMS
 from model.processes import Processes
 from model.recipe import Recipe
 from model.schedule import learning_rate
-from model.tokenizer import Tokenizer
+from model.tokenizer import Tokenizer, train_tokenizer
 from model.trainer import Trainer
 from tests.model.toy import toy_pairs, write_recipe
 
@@ -43,9 +45,9 @@ def make_trainer(
 ) -> MakeTrainer:
     """Make a trainer, alone; arguments are those of the toy recipe."""
 
-    def make(**settings: object) -> Trainer:
+    def make(processes: Processes | None = None, **settings: object) -> Trainer:
         recipe = Recipe.load(write_recipe(tmp_path, **settings))
-        return Trainer(recipe, tokenizer, stream, Processes())
+        return Trainer(recipe, tokenizer, stream, processes or Processes())
 
     return make
 
@@ -137,8 +139,13 @@ def test_the_first_step_is_that_of_adam(make_trainer: MakeTrainer) -> None:
         torch.testing.assert_close(moved, expected, rtol=1e-2, atol=1e-7)
 
 
-def test_a_restored_run_goes_on_exactly(make_trainer: MakeTrainer, tmp_path: Path) -> None:
-    uninterrupted, stopped, resumed = (make_trainer(dropout=0.3, accumulation=2) for _ in range(3))
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_a_restored_run_goes_on_exactly(
+    make_trainer: MakeTrainer, tmp_path: Path, optimizer: str
+) -> None:
+    uninterrupted, stopped, resumed = (
+        make_trainer(dropout=0.3, accumulation=2, optimizer=optimizer) for _ in range(3)
+    )
     reports = [uninterrupted.update() for _ in range(12)]
 
     for _ in range(5):
@@ -203,11 +210,66 @@ def test_another_model_is_not_restored(make_trainer: MakeTrainer, tmp_path: Path
         make_trainer(dropout=0.2).restore(path)
 
 
-def test_a_run_of_more_processes_is_not_restored(make_trainer: MakeTrainer, tmp_path: Path) -> None:
-    path = tmp_path / "last.safetensors"
-    trainer = make_trainer()
-    trainer.processes.count = 2
-    checkpoint.save(path, trainer.checkpoint(with_optimizer=True))
+def test_batches_that_cannot_be_shared_out_are_refused(make_trainer: MakeTrainer) -> None:
+    processes = Processes()
+    processes.count = 2
 
-    with pytest.raises(ValueError, match="saved by 2 processes; 1 would take other batches"):
-        make_trainer().restore(path)
+    with pytest.raises(ValueError, match="3 batches an update cannot be shared out among 2"):
+        make_trainer(processes, accumulation=3)
+
+
+def test_a_run_can_begin_with_the_weights_of_another(make_trainer: MakeTrainer) -> None:
+    other = make_trainer(dropout=0.3)
+    other.update()
+
+    trainer = make_trainer(dropout=0.0)
+    trainer.begin_with(other.checkpoint(with_optimizer=True))
+
+    assert_equal_weights(trainer, other)
+    assert trainer.progress.update == 0
+
+
+def test_a_run_cannot_begin_with_another_model(
+    make_trainer: MakeTrainer, make_config: Callable[..., ModelConfig]
+) -> None:
+    start = make_trainer().checkpoint(with_optimizer=False)
+
+    with pytest.raises(ValueError, match="the start is another model than the recipe's"):
+        make_trainer().begin_with(replace(start, model=make_config()))
+
+
+def test_a_run_cannot_begin_with_the_weights_of_another_tokenizer(
+    make_trainer: MakeTrainer,
+) -> None:
+    start = make_trainer().checkpoint(with_optimizer=False)
+    lines = [side for pair in toy_pairs(50, seed=9) for side in pair]
+    other = train_tokenizer(lines, 290, ("en", "de"))
+
+    with pytest.raises(ValueError, match="the start has another tokenizer"):
+        make_trainer().begin_with(replace(start, tokenizer=other))
+
+
+def test_muon_moves_the_matrices_of_the_layers_and_adamw_the_rest(
+    make_trainer: MakeTrainer,
+) -> None:
+    trainer = make_trainer(optimizer="muon", dropout=0.0)
+    before = weights_of(trainer)
+
+    rate = trainer.update().learning_rate
+
+    for name, weight in trainer.model.named_parameters():
+        moved = (before[name] - weight.detach()) / rate
+        is_matrix = weight.dim() == 2 and name != "embedding.weight"
+        if is_matrix:  # every direction by about the same length
+            values = torch.linalg.svdvals(moved) / (UPDATE_RMS * max(weight.shape) ** 0.5)
+            assert 0.5 < float(values.median()) < 1.3, name
+        else:
+            assert float(moved.abs().max()) == pytest.approx(1.0, rel=1e-2), name
+
+
+def test_auto_takes_bfloat16_where_the_hardware_has_it(
+    make_trainer: MakeTrainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for has_it, expected in ((True, "bfloat16"), (False, "float32")):
+        monkeypatch.setattr(Processes, "multiplies_bfloat16", has_it)
+        assert make_trainer(precision="auto").precision == expected

@@ -61,7 +61,8 @@ log_every = {log_every}
 keep_best = {keep_best}
 average_last = {average_last}
 patience = {patience}
-precision = "float32"
+precision = "{precision}"
+optimizer = "{optimizer}"
 
 [augment]
 join = 0.2
@@ -90,6 +91,8 @@ DEFAULTS = {
     "keep_best": 1,
     "average_last": 2,
     "patience": 0,
+    "precision": "float32",
+    "optimizer": "adamw",
 }
 
 
