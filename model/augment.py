@@ -17,6 +17,7 @@ class AugmentConfig(Config):
         lower, upper: the source loses its capitals, or gets nothing else (then the target too).
         drop_mark: the source loses its final full stop.
         swap: two neighbouring letters of the source change places.
+        formality: a source is told how its target addresses the reader, where that shows.
     """
 
     join: float = 0.0
@@ -24,6 +25,7 @@ class AugmentConfig(Config):
     upper: float = 0.0
     drop_mark: float = 0.0
     swap: float = 0.0
+    formality: float = 0.0
 
     def __post_init__(self) -> None:
         for name, chance in self.to_dict().items():

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from model.augment import AugmentConfig, add_noise, join
 from model.corpus import Pair
+from model.formality import LANGUAGES, Formality, formality
 from model.tokenizer import Tokenizer
 
 ROUND_SENTENCES = 20_000
@@ -37,11 +38,18 @@ class Position(NamedTuple):
     batch: int
 
 
-def make_example(tokenizer: Tokenizer, target_language: str, pair: Pair) -> Example:
-    """Tokenise a pair for the direction into `target_language`."""
-    source = tokenizer.encode(pair.first)
+def make_example(
+    tokenizer: Tokenizer,
+    target_language: str,
+    pair: Pair,
+    address: Formality | None = None,
+) -> Example:
+    """Tokenise a pair for the direction into `target_language`, perhaps with a form of address."""
+    control = [tokenizer.tag_id(target_language)]
+    if address:
+        control.append(tokenizer.formality_id(address))
     return Example(
-        [tokenizer.tag_id(target_language), *source, tokenizer.eos_id],
+        [*control, *tokenizer.encode(pair.first), tokenizer.eos_id],
         [tokenizer.bos_id, *tokenizer.encode(pair.second), tokenizer.eos_id],
     )
 
@@ -104,9 +112,16 @@ class Stream:
             random.shuffle(drawn)
             for pair in join(drawn, self.augment, random):
                 noisy = add_noise(pair, self.augment, random)
-                examples.append(make_example(self.tokenizer, target_language, noisy))
+                address = self._address(pair, target_language, random)
+                examples.append(make_example(self.tokenizer, target_language, noisy, address))
         fitting = [example for example in examples if max(map(len, example)) <= self.max_tokens]
         return bucket(fitting, self.batch_tokens, random)
+
+    def _address(self, pair: Pair, target_language: str, random: Random) -> Formality | None:
+        """By chance, how the target addresses its reader."""
+        if target_language not in LANGUAGES or random.random() >= self.augment.formality:
+            return None
+        return formality(pair)
 
     def _draw(self, number: int, count: int, random: Random) -> list[Pair]:
         """Walk through each corpus in a fixed random order, so that no pair waits forever.

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 
 import sentencepiece
 
+from model.formality import FORMALITIES, LANGUAGES, Formality
+
 # SentencePiece writes a space as U+2581, so that character itself goes in as its three bytes.
 SPACE_MARK = "\u2581"
 
@@ -17,8 +19,22 @@ def language_tag(code: str) -> str:
     return f"<2{code}>"
 
 
+def formality_mark(formality: Formality) -> str:
+    """The control token, second in a source, that asks for a form of address."""
+    return f"<{formality}>"
+
+
+def control_symbols(languages: Sequence[str]) -> list[str]:
+    """All control tokens of a vocabulary for `languages`, but the four that every one has."""
+    marks = [formality_mark(each) for each in FORMALITIES if LANGUAGES & set(languages)]
+    return [language_tag(code) for code in languages] + marks
+
+
 def train_tokenizer(
-    sentences: Iterable[str], vocab_size: int, languages: Sequence[str], seed: int = 1
+    sentences: Iterable[str],
+    vocab_size: int,
+    languages: Sequence[str],
+    seed: int = 1,
 ) -> "Tokenizer":
     """Learn a joint vocabulary.
 
@@ -47,7 +63,7 @@ def train_tokenizer(
         unk_id=1,
         bos_id=2,
         eos_id=3,
-        control_symbols=[language_tag(code) for code in languages],
+        control_symbols=control_symbols(languages),
         max_sentence_length=4096,
         num_threads=2,
         minloglevel=1,
@@ -86,6 +102,17 @@ class Tokenizer:
         if tag_id == self.unk_id:
             raise ValueError(f"the tokenizer has no tag for the language {language!r}")
         return tag_id
+
+    def formality_id(self, formality: Formality) -> int:
+        """The id of the mark that asks for a form of address.
+
+        Raises:
+            ValueError: if the vocabulary has no such mark.
+        """
+        mark_id: int = self._processor.piece_to_id(formality_mark(formality))
+        if mark_id == self.unk_id:
+            raise ValueError(f"the tokenizer has no mark for the formality {formality!r}")
+        return mark_id
 
     def encode(self, text: str) -> list[int]:
         """Token ids of `text`, no special ids among them."""

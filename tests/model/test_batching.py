@@ -20,6 +20,7 @@ from model.batching import (
     to_batch,
 )
 from model.corpus import Pair
+from model.formality import FORMALITIES
 from model.tokenizer import Tokenizer
 from tests.model.toy import toy_pairs
 
@@ -199,6 +200,31 @@ def test_both_directions_are_drawn_each_with_its_tag(stream: Stream, tokenizer: 
             assert (pair if example.src_ids[0] == german else Pair(*reversed(pair))) in known
 
     assert tags == {german: 20, english: 20}
+
+
+def test_a_source_is_told_by_chance_how_its_german_target_addresses_the_reader(
+    stream: Stream, tokenizer: Tokenizer
+) -> None:
+    pairs = [Pair("you see the dog", "du sieht der hund")] * 50 + [
+        Pair("the dog sees you", "der hund sieht Sie")
+    ] * 50
+    told = replace(stream, corpora=[pairs], weights=[1.0], augment=AugmentConfig(formality=0.5))
+    marks = {tokenizer.formality_id(each): each for each in FORMALITIES}
+    found: Counter[tuple[str, str | None]] = Counter()
+    for batch in replace(told, round_sentences=200).round(0):
+        for example in batch:
+            target = tokenizer.decode(example.tgt_ids)
+            mark = marks.get(example.src_ids[1])
+            if example.src_ids[0] == tokenizer.tag_id("de"):
+                found["formal" if "Sie" in target else "informal", mark] += 1
+            else:
+                assert mark is None
+
+    assert set(found) == {
+        *(("formal", "formal"), ("formal", None)),
+        *(("informal", "informal"), ("informal", None)),
+    }
+    assert min(found.values()) >= 12
 
 
 def test_examples_that_are_too_long_are_left_out(stream: Stream) -> None:

@@ -2,6 +2,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from model.formality import FORMALITIES
 from model.tokenizer import Tokenizer, language_tag, train_tokenizer
 from tests.model.toy import toy_pairs
 
@@ -45,6 +46,21 @@ def test_every_language_has_a_tag_of_its_own(tokenizer: Tokenizer) -> None:
 def test_a_language_without_tag_is_refused(tokenizer: Tokenizer) -> None:
     with pytest.raises(ValueError, match="no tag for the language 'fr'"):
         tokenizer.tag_id("fr")
+
+
+def test_a_vocabulary_with_german_has_marks_for_its_forms_of_address(tokenizer: Tokenizer) -> None:
+    formal, informal = (tokenizer.formality_id(each) for each in FORMALITIES)
+
+    assert len({formal, informal, tokenizer.tag_id("de"), tokenizer.tag_id("en"), 1}) == 5
+    assert tokenizer.decode([formal, *tokenizer.encode("the dog"), informal]) == "the dog"
+    assert formal not in tokenizer.encode("<formal>")
+
+
+def test_a_vocabulary_without_german_has_none() -> None:
+    tokenizer = train_tokenizer(LINES, 290, ("en", "fr"))
+
+    with pytest.raises(ValueError, match="no mark for the formality 'formal'"):
+        tokenizer.formality_id("formal")
 
 
 def test_special_tokens_are_silent_in_text(tokenizer: Tokenizer) -> None:
