@@ -6,7 +6,7 @@ Writing is atomic: a reader finds the old file or the new one, never half of eit
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -124,3 +124,19 @@ def average(weights: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
         name: torch.stack([one[name].double() for one in weights]).mean(dim=0).float()
         for name in weights[0]
     }
+
+
+def average_files(paths: Sequence[Path], result: Path) -> Checkpoint:
+    """Write the mean of the weights in `paths` to `result`, with the last one's history.
+
+    As float16, which halves the file.
+    """
+    loaded = [load(path) for path in paths]
+    averaged = replace(
+        loaded[-1],
+        weights=average([one.weights for one in loaded]),
+        history={**loaded[-1].history, "averaged": [path.name for path in paths]},
+        extra={},
+    )
+    save(result, averaged, torch.float16)
+    return averaged

@@ -39,11 +39,34 @@ class ValidationConfig(Config):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TestConfig(Config):
+    """Two aligned files that the finished model is scored on.
+
+    Attributes:
+        lowercase: compare without case, as some published scores do.
+    """
+
+    files: tuple[str, ...]
+    beam_size: int = 4
+    lowercase: bool = False
+
+    def __post_init__(self) -> None:
+        require(len(self.files) == 2, f"a test takes two aligned files, not {self.files}")
+        require(self.beam_size >= 1, f"test.beam_size is {self.beam_size}; at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
 class TokenizerConfig(Config):
-    """The vocabulary to learn, from at most `max_sentences` lines drawn by corpus weight."""
+    """The vocabulary to learn.
+
+    Attributes:
+        max_sentences: lines to learn it from, drawn by corpus weight.
+        lowercase: drop case, as some benchmarks do; never for a model that is served.
+    """
 
     vocab_size: int
     max_sentences: int = 500_000
+    lowercase: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +88,7 @@ class Recipe:
     train: TrainConfig
     corpora: tuple[CorpusConfig, ...]
     validation: tuple[ValidationConfig, ...]
+    tests: tuple[TestConfig, ...] = ()
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     @classmethod
@@ -83,10 +107,10 @@ class Recipe:
     def _from_table(cls, table: dict[str, Any], path: Path, data: Path | None) -> "Recipe":
         known = {
             *("name", "languages", "directions", "data", "tokenizer"),
-            *("model", "train", "augment", "corpus", "validation"),
+            *("model", "train", "augment", "corpus", "validation", "test"),
         }
         require(set(table) <= known, f"a recipe knows no {sorted(set(table) - known)}")
-        required = known - {"augment", "data", "train"}
+        required = known - {"augment", "data", "train", "test"}
         require(required <= set(table), f"a recipe needs {sorted(required - set(table))}")
         languages = tuple(table["languages"])
         require(len(languages) == 2, f"languages is {languages}; it must name two")
@@ -108,5 +132,6 @@ class Recipe:
             train=TrainConfig.from_dict(table.get("train", {})),
             corpora=tuple(CorpusConfig.from_dict(corpus) for corpus in table["corpus"]),
             validation=tuple(ValidationConfig.from_dict(entry) for entry in table["validation"]),
+            tests=tuple(TestConfig.from_dict(entry) for entry in table.get("test", ())),
             augment=AugmentConfig.from_dict(table.get("augment", {})),
         )

@@ -23,9 +23,11 @@ class Scores:
         return f"BLEU {self.bleu:.2f}  chrF {self.chrf:.2f}"
 
 
-def score(hypotheses: Sequence[str], references: Sequence[str]) -> Scores:
-    """Compare translations with one reference each, in order."""
-    bleu, chrf = BLEU(), CHRF()
+def score(
+    hypotheses: Sequence[str], references: Sequence[str], *, lowercase: bool = False
+) -> Scores:
+    """Compare translations with one reference each, in order; case may be left out of it."""
+    bleu, chrf = BLEU(lowercase=lowercase), CHRF(lowercase=lowercase)
     return Scores(
         bleu=bleu.corpus_score(hypotheses, [references]).score,
         chrf=chrf.corpus_score(hypotheses, [references]).score,

@@ -4,6 +4,8 @@ Source: Kudo and Richardson 2018 (SentencePiece); Kudo 2018 (unigram model).
 """
 
 import io
+import sys
+import tempfile
 from collections.abc import Iterable, Sequence
 
 import sentencepiece
@@ -30,10 +32,22 @@ def control_symbols(languages: Sequence[str]) -> list[str]:
     return [language_tag(code) for code in languages] + marks
 
 
+def lowercase_rules() -> str:
+    """SentencePiece's normalisation rules, one "from TAB to" a line, that only drop case."""
+    letters = map(chr, range(sys.maxunicode + 1))
+    return "".join(
+        f"{ord(letter):X}\t{' '.join(f'{ord(part):X}' for part in letter.lower())}\n"
+        for letter in letters
+        if letter != letter.lower()
+    )
+
+
 def train_tokenizer(
     sentences: Iterable[str],
     vocab_size: int,
     languages: Sequence[str],
+    *,
+    lowercase: bool = False,
     seed: int = 1,
 ) -> "Tokenizer":
     """Learn a joint vocabulary.
@@ -45,29 +59,34 @@ def train_tokenizer(
         sentences: training text, all languages mixed, shuffled by the caller.
         vocab_size: size of the vocabulary, control and byte tokens included.
         languages: codes of the languages, each of which gets a tag.
+        lowercase: text loses its case on the way in, and so does all that the model writes.
     """
     sentencepiece.set_random_generator_seed(seed)
     model = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(sentences),
-        model_writer=model,
-        vocab_size=vocab_size,
-        model_type="unigram",
-        byte_fallback=True,
-        character_coverage=0.9998,
-        normalization_rule_name="identity",
-        remove_extra_whitespaces=False,
-        add_dummy_prefix=False,
-        split_digits=True,
-        pad_id=0,
-        unk_id=1,
-        bos_id=2,
-        eos_id=3,
-        control_symbols=control_symbols(languages),
-        max_sentence_length=4096,
-        num_threads=2,
-        minloglevel=1,
-    )
+    with tempfile.NamedTemporaryFile("w", suffix=".tsv", encoding="ascii") as rules:
+        rules.write(lowercase_rules())
+        rules.flush()
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(sentences),
+            model_writer=model,
+            vocab_size=vocab_size,
+            model_type="unigram",
+            byte_fallback=True,
+            character_coverage=0.9998,
+            normalization_rule_name="identity",
+            normalization_rule_tsv=rules.name if lowercase else "",
+            remove_extra_whitespaces=False,
+            add_dummy_prefix=False,
+            split_digits=True,
+            pad_id=0,
+            unk_id=1,
+            bos_id=2,
+            eos_id=3,
+            control_symbols=control_symbols(languages),
+            max_sentence_length=4096,
+            num_threads=2,
+            minloglevel=1,
+        )
     return Tokenizer(model.getvalue())
 
 

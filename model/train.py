@@ -15,6 +15,7 @@ from model import checkpoint
 from model.batching import Stream
 from model.checkpoint import Checkpoint
 from model.corpus import Pair, PairFilter, load_corpus
+from model.held_out import load_validation, sides, test
 from model.processes import Processes
 from model.recipe import Recipe
 from model.run_log import RunLog
@@ -62,7 +63,7 @@ class Run:
         self.log = log
         self.start = start
         self.corpora = self._load_corpora()
-        self.validation = self._load_validation()
+        self.validation = load_validation(recipe)
         self.trainer = self._make_trainer(self._load_tokenizer())
         if start:
             self.trainer.begin_with(start)
@@ -75,14 +76,6 @@ class Run:
             counts = ", ".join(f"{n:,} {reason}" for reason, n in pair_filter.counts.items())
             self.log.say(f"corpus {' '.join(corpus.files)}: {counts}")
         return corpora
-
-    def _load_validation(self) -> dict[str, list[Pair]]:
-        sets = {}
-        for entry in self.recipe.validation:
-            everything = PairFilter(max_words=10**6, ratio_from=10**6)
-            pairs = load_corpus(self.recipe.data, entry.files, everything)
-            sets[Path(entry.files[0]).stem] = pairs[: entry.max_sentences]
-        return sets
 
     def _load_tokenizer(self) -> Tokenizer:
         path = self.folder / "tokenizer.model"
@@ -101,6 +94,7 @@ class Run:
             self._tokenizer_sample(),
             self.recipe.model.vocab_size,
             self.recipe.languages,
+            lowercase=self.recipe.tokenizer.lowercase,
         )
 
     def _tokenizer_sample(self) -> list[str]:
@@ -158,7 +152,7 @@ class Run:
                 return
         self._keep_weights()
         self._save()
-        self._average()
+        self._finish()
 
     def _is_impatient(self) -> bool:
         patience = self.recipe.train.patience
@@ -172,9 +166,7 @@ class Run:
         scores = {}
         for name, pairs in self.validation.items():
             for source, target in self.recipe.directions:
-                forward = source == self.recipe.languages[0]
-                sources = [pair.first if forward else pair.second for pair in pairs]
-                references = [pair.second if forward else pair.first for pair in pairs]
+                sources, references = sides(self.recipe, pairs, source)
                 translated = self._translate(model, target, sources)
                 scored = score(translated, references)
                 scores[f"{name} {source}-{target}"] = asdict(scored)
@@ -232,32 +224,14 @@ class Run:
     def _weights_path(self, update: int) -> Path:
         return self.folder / f"update-{update:07d}.safetensors"
 
-    def _average(self) -> None:
-        """Write the mean of the last checkpoints' weights as the run's result."""
+    def _finish(self) -> None:
+        """Average the last checkpoints' weights into the run's result, and test that."""
         if not self.processes.leads:
             return
         paths = sorted(self.folder.glob("update-*.safetensors"))[-self.recipe.train.average_last :]
-        average_checkpoints(paths, self.folder / AVERAGED)
+        averaged = checkpoint.average_files(paths, self.folder / AVERAGED)
         self.log.say(f"averaged {len(paths)} checkpoints into {self.folder / AVERAGED}")
-
-
-def average_checkpoints(paths: Sequence[Path], result: Path) -> None:
-    """Write the mean of the weights in `paths` to `result`, with the last one's history.
-
-    As float16, which halves the file.
-    """
-    loaded = [checkpoint.load(path) for path in paths]
-    last = loaded[-1]
-    averaged = Checkpoint(
-        model=last.model,
-        weights=checkpoint.average([one.weights for one in loaded]),
-        tokenizer=last.tokenizer,
-        languages=last.languages,
-        directions=last.directions,
-        history={**last.history, "averaged": [path.name for path in paths]},
-        extra={},
-    )
-    checkpoint.save(result, averaged, torch.float16)
+        test(self.recipe, averaged, self.log.say)
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:

@@ -68,6 +68,8 @@ def test_the_caller_may_name_another_data_folder(tmp_path: Path) -> None:
         ("weight = 3", "weight = 0", "weight 0.0; it must be above 0"),
         ('files = ["a.tsv"]', "files = []", "at least one file"),
         ('files = ["dev.en", "dev.de"]', 'files = ["dev.en"]', "two aligned files"),
+        ("[augment]", '[[test]]\nfiles = ["a.tsv"]\n[augment]', "a test takes two aligned files"),
+        ("[augment]", '[[test]]\nfile = "a"\n[augment]', "TestConfig knows no .*'file'"),
         ('name = "toy"\n', "", "a recipe needs .*'name'"),
         ('"en-de"', '"en-fr"', "the direction en-fr is not between"),
         ('"en-de"', '"en"', "the direction en is not between"),

@@ -32,5 +32,14 @@ def test_signatures_say_how_it_was_counted() -> None:
     )
 
 
+def test_case_can_be_left_out() -> None:
+    shouted = [text.upper() for text in TEXTS]
+
+    assert score(shouted, TEXTS).bleu < 50
+    assert score(shouted, TEXTS, lowercase=True).bleu == pytest.approx(100)
+    assert score(shouted, TEXTS, lowercase=True).chrf == pytest.approx(100)
+    assert "|case:lc|" in score(TEXTS, TEXTS, lowercase=True).bleu_signature
+
+
 def test_scores_are_printed_in_one_line() -> None:
     assert str(score(TEXTS, TEXTS)) == "BLEU 100.00  chrF 100.00"

@@ -63,6 +63,13 @@ def test_a_vocabulary_without_german_has_none() -> None:
         tokenizer.formality_id("formal")
 
 
+def test_lower_casing_drops_case_and_nothing_else() -> None:
+    tokenizer = train_tokenizer(LINES, 290, ("en", "de"), lowercase=True)
+
+    for text in ("The OLD Dog", "ÄÖÜ ß Straße", "  two  spaces ", "Ünïcode №5 Ⅷ ﬁ"):
+        assert tokenizer.decode(tokenizer.encode(text)) == text.lower()
+
+
 def test_special_tokens_are_silent_in_text(tokenizer: Tokenizer) -> None:
     token_ids = [
         *(tokenizer.bos_id, tokenizer.tag_id("de")),
