@@ -31,7 +31,7 @@ def manifest(tiny_bundle: Path) -> dict[str, Any]:
 def arguments(tmp_path: Path) -> list[str]:
     """Make the command line of an export to `tmp_path / "out"` that takes about a second."""
     checkpoint.save(tmp_path / "tiny.safetensors", tiny_checkpoint())
-    write_sentence_file(tmp_path / "sentences.json", count=1)
+    write_sentence_file(tmp_path / "sentences.json", count=5)
     paths = [str(tmp_path / name) for name in ("tiny.safetensors", "out", "sentences.json")]
     return [paths[0], paths[1], "--sentences", paths[2]]
 

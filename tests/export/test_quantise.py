@@ -11,6 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from export.__main__ import build_graphs
 from export.graph import IR_VERSION, OPSET
+from export.onnx_model import session_options
 from export.quantise import SMALLEST, quantise, quantise_columns
 from tests.bundles import tiny_checkpoint
 
@@ -40,7 +41,8 @@ def make_graph(nodes: list[onnx.NodeProto], weights: dict[str, Floats], x: Any) 
 
 def run_quantised(nodes: list[onnx.NodeProto], weights: dict[str, Floats], x: Any) -> Floats:
     model = quantise(make_graph(nodes, weights, x))
-    [y] = onnxruntime.InferenceSession(model.SerializeToString()).run(["y"], {"x": x})
+    session = onnxruntime.InferenceSession(model.SerializeToString(), session_options())
+    [y] = session.run(["y"], {"x": x})
     return y
 
 
