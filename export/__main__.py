@@ -34,6 +34,9 @@ from export.sentences import load_sentences
 from export.signature import decoder_signature, encoder_signature
 from model import checkpoint
 from model.checkpoint import Checkpoint
+from model.formality import FORMALITIES
+from model.formality import LANGUAGES as FORMALITY_LANGUAGES
+from model.tokenizer import Tokenizer
 
 PRECISIONS = ("int8", "float32")
 MAX_SOURCE_TOKENS = 256
@@ -98,7 +101,12 @@ def make_manifest(
             {"code": code, "name": LANGUAGE_NAMES.get(code, code)} for code in loaded.languages
         ],
         directions=[
-            {"source": source, "target": target, "tag_id": tokenizer.tag_id(target)}
+            {
+                "source": source,
+                "target": target,
+                "tag_id": tokenizer.tag_id(target),
+                "formality_ids": formality_ids(tokenizer, target),
+            }
             for source, target in loaded.directions
         ],
         special_ids={
@@ -125,6 +133,13 @@ def make_manifest(
         licence=arguments.licence,
         files=file_entries(files),
     )
+
+
+def formality_ids(tokenizer: Tokenizer, target: str) -> dict[str, int]:
+    """The marks that ask for a form of address in `target`, as far as the vocabulary has them."""
+    if target not in FORMALITY_LANGUAGES or not tokenizer.knows_formality:
+        return {}
+    return {formality: tokenizer.formality_id(formality) for formality in FORMALITIES}
 
 
 def graph_name(part: str, precision: str) -> str:

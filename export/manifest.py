@@ -28,7 +28,9 @@ class Manifest:
     Attributes:
         name, version: of the model.
         created: date and time, UTC, ISO 8601.
-        languages: code and English name of each; directions: source, target, tag_id.
+        languages: code and English name of each.
+        directions: source, target, tag_id, and formality_ids: a token id for each form of
+            address that can be asked for, often none.
         special_ids: pad_id, unk_id, bos_id, eos_id.
         decoding: length_penalty, max_source_tokens, max_target_ratio.
         model: the `ModelConfig`; training: recipe, updates, tokens, hours.

@@ -122,6 +122,12 @@ class Tokenizer:
             raise ValueError(f"the tokenizer has no tag for the language {language!r}")
         return tag_id
 
+    @property
+    def knows_formality(self) -> bool:
+        """Whether the vocabulary has marks for forms of address."""
+        mark_id: int = self._processor.piece_to_id(formality_mark(FORMALITIES[0]))
+        return mark_id != self.unk_id
+
     def formality_id(self, formality: Formality) -> int:
         """The id of the mark that asks for a form of address.
 

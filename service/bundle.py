@@ -32,11 +32,16 @@ class Language(_Record):
 
 
 class Direction(_Record):
-    """One direction of translation, and the tag that asks for it."""
+    """One direction of translation, the tag that asks for it, and the marks that may follow.
+
+    Attributes:
+        formality_ids: form of address -> mark; empty where the model offers no choice.
+    """
 
     source: str
     target: str
     tag_id: int
+    formality_ids: dict[str, int] = Field(default_factory=dict)
 
 
 class SpecialIds(_Record):

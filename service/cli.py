@@ -30,6 +30,9 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--output", type=Path, metavar="FILE", help="where they go [stdout]")
     parser.add_argument("--bundle", type=Path, metavar="FOLDER", help="[the one shipped]")
     parser.add_argument("--precision", help="int8, float32 or auto")
+    parser.add_argument(
+        "--formality", default="default", help="formal or informal, where the model has a choice"
+    )
     parser.add_argument("--beam-size", type=int, help="live hypotheses; 1 is greedy")
     return parser.parse_args(argv)
 
@@ -76,6 +79,7 @@ def run(arguments: argparse.Namespace) -> None:
             arguments.source,
             arguments.target,
             options,
+            formality=arguments.formality,
             window=1 if is_typed else WINDOW,  # who types a line waits for its translation
         )
         shows_bar = arguments.output is not None and total is not None

@@ -20,7 +20,7 @@ from service.translation import (
 )
 
 _MAX_LENGTH_PENALTY = 10.0
-_NUM_SPECIAL = 2  # the target-language tag before a segment, `eos` behind it
+_NUM_SPECIAL = 3  # before a segment the language tag and perhaps a mark, `eos` behind it
 
 Number = TypeVar("Number", int, float)
 
@@ -156,16 +156,16 @@ class Drafter:
     ) -> Draft:
         detection = self._detector.rank(text)[0] if request.source == AUTO else None
         source = detection.language if detection else request.source
-        segmented = self._segment(text, source, request.target)
+        segmented = self._segment(text, source, request)
         jobs = []
         for segment in segmented.segments:
             limit = request.options.max_target_tokens or self._model.target_limit(
                 len(segment.token_ids)
             )
-            tag_id = self._model.tag_id(source, request.target)
+            control_ids = self._model.control_ids(source, request.target, request.formality)
             jobs.append(
                 Job(
-                    source_ids=(tag_id, *segment.token_ids, self._model.eos_id),
+                    source_ids=(*control_ids, *segment.token_ids, self._model.eos_id),
                     options=replace(options, max_target_tokens=limit),
                     deadline=deadline,
                 )
@@ -179,10 +179,11 @@ class Drafter:
             jobs=tuple(jobs),
         )
 
-    def _segment(self, text: str, source: str, target: str) -> SegmentedText:
-        if source == target:  # one gap: it stays as it is
+    def _segment(self, text: str, source: str, request: TranslationRequest) -> SegmentedText:
+        if source == request.target:  # one gap: it stays as it is
             return SegmentedText(segments=(), gaps=(text,))
-        self._model.tag_id(source, target)  # refuse a missing direction, even for an empty text
+        # Refuse what the model does not have, even for an empty text.
+        self._model.control_ids(source, request.target, request.formality)
         return segment_text(
             text,
             source,

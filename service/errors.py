@@ -7,6 +7,7 @@ ServiceError
 │   ├── InvalidOption         a decoding option outside its range
 │   ├── UnsupportedLanguage   a code the bundle does not know
 │   ├── UnsupportedPair       known codes, but no direction from one to the other
+│   ├── UnsupportedFormality  a form of address that the target language has no choice of
 │   ├── TooManyTexts          more texts than one request may hold
 │   └── SegmentTooLong        a sentence beyond the token limit, with no place to split it
 ├── RequestTooLarge           the request is well formed, and more than we take at once
@@ -71,6 +72,16 @@ class UnsupportedPair(RequestError):
         super().__init__(f"there is no translation from {source} to {target}")
         self.source = source
         self.target = target
+
+
+class UnsupportedFormality(RequestError):
+    """The model offers no such form of address in the target language."""
+
+    def __init__(self, formality: str, target: str, supported: tuple[str, ...]) -> None:
+        super().__init__(
+            f"formality {formality[:32]!r} is not supported for the target {target}; "
+            f"it may be: {', '.join(supported)}"
+        )
 
 
 class TooManyTexts(RequestError):

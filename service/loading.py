@@ -78,6 +78,7 @@ def _describe(bundle: Bundle, precision: str, limits: EngineLimits) -> ServedMod
         precision=precision,
         languages={language.code: language.name for language in manifest.languages},
         tag_ids={(d.source, d.target): d.tag_id for d in manifest.directions},
+        formality_ids={(d.source, d.target): d.formality_ids for d in manifest.directions},
         eos_id=manifest.special_ids.eos_id,
         length_penalty=manifest.decoding.length_penalty,
         max_source_tokens=limits.max_source_tokens,

@@ -55,11 +55,14 @@ class OfflineTranslator:
         source: str,
         target: str,
         options: OptionsWish,
+        *,
+        formality: str = "default",
         window: int = WINDOW,
     ) -> Iterator[Translation]:
         """Yield one translation a text, in order, while later texts are already decoded.
 
         Args:
+            formality: how to address the reader; "default" leaves it to the model.
             window: texts read ahead of the one that is yielded.
         Raises:
             ServiceError: if a text or an option is refused.
@@ -68,13 +71,19 @@ class OfflineTranslator:
         waiting: list[Draft] = []
         while True:
             for text in islice(remaining, window - len(waiting)):
-                waiting.append(self._submit(text, source, target, options))
+                request = TranslationRequest(
+                    texts=(text,),
+                    source=source,
+                    target=target,
+                    formality=formality,
+                    options=options,
+                )
+                waiting.append(self._submit(request))
             if not waiting:
                 return
             yield self._finish(waiting.pop(0))
 
-    def _submit(self, text: str, source: str, target: str, options: OptionsWish) -> Draft:
-        request = TranslationRequest(texts=(text,), source=source, target=target, options=options)
+    def _submit(self, request: TranslationRequest) -> Draft:
         [draft] = self._drafter.draft(request, deadline=float("inf"))
         for job in draft.jobs:
             self._backend.engine.submit(job)

@@ -33,6 +33,7 @@ from service.errors import (
     TextTooLong,
     TooManyTexts,
     TooManyTokens,
+    UnsupportedFormality,
     UnsupportedLanguage,
     UnsupportedPair,
 )
@@ -64,6 +65,9 @@ PROBLEMS: dict[type[ServiceError], ProblemType] = {
     InvalidOption: ProblemType(422, "invalid-option", "An option is outside its range"),
     UnsupportedLanguage: ProblemType(422, "unsupported-language", "The language is not supported"),
     UnsupportedPair: ProblemType(422, "unsupported-pair", "The direction is not supported"),
+    UnsupportedFormality: ProblemType(
+        422, "unsupported-formality", "The form of address is not supported"
+    ),
     TooManyTexts: ProblemType(422, "too-many-texts", "The request has too many texts"),
     SegmentTooLong: ProblemType(422, "segment-too-long", "A sentence is too long"),
     BodyTooLarge: ProblemType(413, "body-too-large", "The body is too large"),

@@ -51,6 +51,12 @@ class TranslateBody(Body):
         default=AUTO, description='language code; "auto" detects it per text'
     )
     target: LanguageCode = Field(examples=["en"])
+    formality: str = Field(
+        default="default",
+        examples=["formal"],
+        description='how to address the reader: "default", or "formal" and "informal" where '
+        "`GET /v1/models` lists them for the target",
+    )
     options: OptionsBody = OptionsBody()
 
     def to_request(self) -> TranslationRequest:
@@ -59,6 +65,7 @@ class TranslateBody(Body):
             texts=tuple(self.texts),
             source=self.source,
             target=self.target,
+            formality=self.formality,
             options=OptionsWish(**self.options.model_dump()),
         )
 
@@ -145,6 +152,9 @@ class LanguageReply(BaseModel):
     code: str
     name: str
     targets: list[str]
+    formalities: list[str] = Field(
+        description="forms of address that can be asked for in this language"
+    )
 
 
 class ModelReply(BaseModel):
@@ -166,7 +176,12 @@ class ModelReply(BaseModel):
             sha256=model.sha256,
             precision=model.precision,
             languages=[
-                LanguageReply(code=code, name=name, targets=model.targets_of(code))
+                LanguageReply(
+                    code=code,
+                    name=name,
+                    targets=model.targets_of(code),
+                    formalities=model.formalities_of(code),
+                )
                 for code, name in model.languages.items()
             ],
             scores=dict(model.scores),

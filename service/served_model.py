@@ -5,7 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from service.errors import UnsupportedLanguage, UnsupportedPair
+from service.errors import UnsupportedFormality, UnsupportedLanguage, UnsupportedPair
+
+DEFAULT = "default"
+"""The form of address that a model chooses by itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +22,7 @@ class ServedModel:
         precision: of the graphs that run, "int8" or "float32".
         languages: code -> English name, in the order of the manifest.
         tag_ids: (source, target) -> token id of the target-language tag.
+        formality_ids: (source, target) -> form of address -> token id that asks for it.
         eos_id: ends every source.
         length_penalty: default for p in score / length ** p.
         max_source_tokens: limit for one segment, tag and `eos` included.
@@ -39,6 +43,7 @@ class ServedModel:
     max_target_tokens: int
     max_target_ratio: float
     scores: Mapping[str, Any] = field(default_factory=dict)
+    formality_ids: Mapping[tuple[str, str], Mapping[str, int]] = field(default_factory=dict)
 
     def check_language(self, code: str) -> None:
         """Raise UnsupportedLanguage if the bundle does not know `code`."""
@@ -55,9 +60,29 @@ class ServedModel:
             raise UnsupportedPair(source, target)
         return self.tag_ids[source, target]
 
+    def control_ids(self, source: str, target: str, formality: str) -> tuple[int, ...]:
+        """What stands before a segment: the tag, and a mark if a form of address is asked for.
+
+        Raises:
+            UnsupportedPair: as `tag_id`.
+            UnsupportedFormality: if the direction offers no such choice.
+        """
+        tag_id = self.tag_id(source, target)
+        if formality == DEFAULT:
+            return (tag_id,)
+        marks = self.formality_ids.get((source, target), {})
+        if formality not in marks:
+            raise UnsupportedFormality(formality, target, (DEFAULT, *marks))
+        return (tag_id, marks[formality])
+
     def targets_of(self, source: str) -> list[str]:
         """List what `source` can be translated to; itself included, which changes nothing."""
         return [code for code in self.languages if code == source or (source, code) in self.tag_ids]
+
+    def formalities_of(self, target: str) -> list[str]:
+        """List the forms of address that can be asked for in `target`, if any."""
+        choices = [marks for (_, to), marks in self.formality_ids.items() if to == target]
+        return sorted({formality for marks in choices for formality in marks})
 
     def target_limit(self, num_source_tokens: int) -> int:
         """Say how many tokens a translation of so many source tokens may have by default."""

@@ -22,11 +22,16 @@ class OptionsWish:
 
 @dataclass(frozen=True, kw_only=True)
 class TranslationRequest:
-    """Texts to translate; with source "auto" the language of each text is detected."""
+    """Texts to translate; with source "auto" the language of each text is detected.
+
+    Attributes:
+        formality: how the translation addresses its reader; "default" leaves it to the model.
+    """
 
     texts: tuple[str, ...]
     source: str
     target: str
+    formality: str = "default"
     options: OptionsWish = OptionsWish()
 
 

@@ -59,8 +59,16 @@ def test_the_manifest_tells_what_a_service_must_know(manifest: dict[str, Any]) -
         {"code": "de", "name": "German"},
     ]
     assert manifest["directions"] == [
-        {"source": "en", "target": "de", "tag_id": tokenizer.tag_id("de")},
-        {"source": "de", "target": "en", "tag_id": tokenizer.tag_id("en")},
+        {
+            "source": "en",
+            "target": "de",
+            "tag_id": tokenizer.tag_id("de"),
+            "formality_ids": {
+                "formal": tokenizer.formality_id("formal"),
+                "informal": tokenizer.formality_id("informal"),
+            },
+        },
+        {"source": "de", "target": "en", "tag_id": tokenizer.tag_id("en"), "formality_ids": {}},
     ]
     assert manifest["special_ids"] == {
         "pad_id": tokenizer.pad_id,

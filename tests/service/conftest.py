@@ -16,7 +16,7 @@ from service.detect import Detector
 from service.logs import REQUEST_ID
 from service.served_model import ServedModel
 from service.settings import Settings
-from tests.service.stub_engine import EOS_ID, TAG_IDS, StubEngine, StubTokenizer
+from tests.service.stub_engine import EOS_ID, FORMALITY_IDS, TAG_IDS, StubEngine, StubTokenizer
 
 MakeApp = Callable[..., FastAPI]
 MakeClient = Callable[..., TestClient]
@@ -41,9 +41,10 @@ def model() -> ServedModel:
         precision="int8",
         languages={"de": "German", "en": "English"},
         tag_ids=TAG_IDS,
+        formality_ids={("en", "de"): FORMALITY_IDS},
         eos_id=EOS_ID,
         length_penalty=0.6,
-        max_source_tokens=66,
+        max_source_tokens=67,
         max_target_tokens=100,
         max_target_ratio=2.0,
         scores={"tatoeba": {"bleu": 30.0}},

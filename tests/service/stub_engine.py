@@ -10,7 +10,8 @@ from service.errors import EngineStopped, QueueFull, RequestCancelled, ServiceEr
 
 EOS_ID = 0
 TAG_IDS = {("de", "en"): 1, ("en", "de"): 2}
-NUM_SPECIAL = 3
+FORMALITY_IDS = {"formal": 3, "informal": 4}
+NUM_SPECIAL = 5
 
 
 class StubTokenizer:
@@ -80,7 +81,8 @@ class StubEngine:
                 self._answer(job)
 
     def _answer(self, job: Job) -> None:
-        text = StubTokenizer().decode(job.source_ids[1:-1])
+        controls = {*TAG_IDS.values(), *FORMALITY_IDS.values(), EOS_ID}
+        text = StubTokenizer().decode([one for one in job.source_ids if one not in controls])
         if self.poison in text:
             job.future.set_exception(self.error)
             return

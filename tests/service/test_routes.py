@@ -215,7 +215,12 @@ def test_the_model_is_described(client: TestClient) -> None:
 
     assert (model["name"], model["version"], model["precision"]) == ("stub", "1.0", "int8")
     assert model["sha256"] == "ab" * 32
-    assert model["languages"][0] == {"code": "de", "name": "German", "targets": ["de", "en"]}
+    assert model["languages"][0] == {
+        "code": "de",
+        "name": "German",
+        "targets": ["de", "en"],
+        "formalities": ["formal", "informal"],
+    }
     assert model["scores"] == {"tatoeba": {"bleu": 30.0}}
 
 
@@ -233,3 +238,35 @@ def test_metrics_tell_what_requests_did(client: TestClient) -> None:
     assert 'dragoman_characters_total{pair="de-en"} 29.0' in lines
     assert "dragoman_ready 1.0" in lines
     assert any(line.startswith("process_resident_memory_bytes ") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("formality", "mark"), [("default", []), ("formal", [3]), ("informal", [4])]
+)
+def test_a_form_of_address_reaches_every_segment(
+    client: TestClient, engine: StubEngine, formality: str, mark: list[int]
+) -> None:
+    request = {"texts": ["You. And you."], "source": "en", "target": "de", "formality": formality}
+
+    reply = client.post("/v1/translate", json=request)
+
+    assert reply.json()["translations"][0]["text"] == "YOU. AND YOU."
+    assert [list(job.source_ids[: 1 + len(mark)]) for job in engine.jobs] == [[2, *mark]] * 2
+
+
+@pytest.mark.parametrize("text", ["Wie geht es?", ""])
+def test_a_form_of_address_is_refused_where_there_is_no_choice(
+    client: TestClient, text: str
+) -> None:
+    reply = client.post("/v1/translate", json={**REQUEST, "texts": [text], "formality": "formal"})
+
+    assert reply.status_code == 422
+    assert reply.json()["type"] == "/docs#unsupported-formality"
+    assert "it may be: default" in reply.json()["detail"]
+
+
+def test_the_models_say_which_forms_of_address_there_are(client: TestClient) -> None:
+    [model] = client.get("/v1/models").json()["models"]
+
+    forms = {language["code"]: language["formalities"] for language in model["languages"]}
+    assert forms == {"de": ["formal", "informal"], "en": []}
