@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from random import Random
 
 from model.config import Config, require
+from model.copying import keep_to_the_letter
 from model.corpus import Pair
 
 
@@ -17,6 +18,7 @@ class AugmentConfig(Config):
         lower, upper: the source loses its capitals, or gets nothing else (then the target too).
         drop_mark: the source loses its final full stop.
         swap: two neighbouring letters of the source change places.
+        copy: both sides get the same address, placeholder or number, see `model.copying`.
         formality: a source is told how its target addresses the reader, where that shows.
     """
 
@@ -25,6 +27,7 @@ class AugmentConfig(Config):
     upper: float = 0.0
     drop_mark: float = 0.0
     swap: float = 0.0
+    copy: float = 0.0
     formality: float = 0.0
 
     def __post_init__(self) -> None:
@@ -33,7 +36,9 @@ class AugmentConfig(Config):
 
 
 def add_noise(pair: Pair, config: AugmentConfig, random: Random) -> Pair:
-    """Change the source (`pair.first`) by the chances of `config`."""
+    """Change the source (`pair.first`), and where the case demands it the target, by chance."""
+    if random.random() < config.copy:
+        return keep_to_the_letter(pair, random)  # unspoilt by the noise below
     source, target = pair
     if random.random() < config.drop_mark:
         source = source.removesuffix(".")

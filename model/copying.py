@@ -1,0 +1,94 @@
+"""Things that a translation must keep to the letter, put into training pairs on both sides."""
+
+import re
+from random import Random
+
+from model.corpus import Pair
+
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+_ENDINGS = ("com", "org", "net", "de", "eu", "io")
+_NAMES = ("name", "user", "count", "file", "title", "date", "value", "item", "id", "path", "url")
+_WORD = re.compile(r"(?<![\w{%<])[A-Z]\w+(?![\w}>])|(?<![\w.,:])\d+(?!\w|[.,:]\d)")
+
+
+def keep_to_the_letter(pair: Pair, random: Random) -> Pair:
+    """Put an address, a placeholder or a number into both sides of a pair.
+
+    It takes the place of a name or number that both sides have, if there is one, and stands at
+    the start or the end of both sides otherwise.
+    """
+    thing = _thing(pair, random)
+    first, second = (_WORD.findall(side) for side in pair)
+    shared = [word for word in first if first.count(word) == second.count(word) == 1]
+    if shared and random.random() < 0.7:
+        word = re.compile(rf"(?<!\w){re.escape(random.choice(shared))}(?!\w)")
+        return Pair(*(word.sub(lambda _: thing, side) for side in pair))
+    frame = random.choice(_FRAMES)
+    return Pair(*(frame(side, thing) for side in pair))
+
+
+def _before_the_mark(side: str, thing: str) -> str:
+    body = side.rstrip(".!?")
+    return f"{body}: {thing}{side[len(body) :]}"
+
+
+_FRAMES = (
+    _before_the_mark,
+    lambda side, thing: f"{side} ({thing})",
+    lambda side, thing: f"{side} {thing}",
+    lambda side, thing: f"{thing}: {side}",
+    lambda side, thing: f"{thing} {side}",
+    lambda side, thing: f"{side} – {thing}",
+)
+
+
+def _thing(pair: Pair, random: Random) -> str:
+    return random.choice((_url, _email, _placeholder, _placeholder, _number))(pair, random)
+
+
+def _word(pair: Pair, random: Random) -> str:
+    """A word of the pair, which is tempting to translate, or letters without a meaning."""
+    words = re.findall(r"[a-zA-Z]{2,12}", " ".join(pair))
+    if words and random.random() < 0.6:
+        word: str = random.choice(words)
+        return word if random.random() < 0.2 else word.lower()
+    return "".join(random.choices(_LETTERS, k=random.randint(2, 9)))
+
+
+def _url(pair: Pair, random: Random) -> str:
+    host = f"{_word(pair, random)}.{random.choice(_ENDINGS)}".lower()
+    start = random.choice(("https://", "https://", "http://", "www.", "https://www.", ""))
+    port = f":{random.randint(80, 9999)}" if start.endswith("//") and random.random() < 0.2 else ""
+    parts = [_word(pair, random) for _ in range(random.randint(0, 3))]
+    path = "".join(f"/{part}" for part in parts)
+    tail = random.choice(("", "", "/", ".html", f"?{_word(pair, random)}={random.randint(0, 99)}"))
+    return f"{start}{host}{port}{path}{tail if parts else ''}"
+
+
+def _email(pair: Pair, random: Random) -> str:
+    mark = random.choice((".", "_", "-", "+"))
+    user = mark.join(_word(pair, random) for _ in range(random.randint(1, 2)))
+    return f"{user}@{_word(pair, random)}.{random.choice(_ENDINGS)}"
+
+
+def _placeholder(pair: Pair, random: Random) -> str:
+    name = random.choice(_NAMES) if random.random() < 0.5 else _word(pair, random).lower()
+    digit = random.randint(0, 9)
+    in_braces = [f"{{{name}}}", f"{{{name}}}", f"{{{digit}}}", f"{{{{{name}}}}}"]
+    after_percent = ["%s", "%d", f"%{digit}", f"%{digit}$s", f"%({name})s"]
+    others = [f"${{{name.upper()}}}", f"<b>{name}</b>", "&amp;"]
+    return random.choice(in_braces + after_percent + others)
+
+
+def _number(pair: Pair, random: Random) -> str:
+    hour, minute = random.randint(0, 23), random.randint(0, 59)
+    return random.choice(
+        (
+            str(random.randint(0, 99)),
+            str(random.randint(100, 99_999)),
+            str(random.randint(1800, 2100)),
+            f"{hour:02}:{minute:02}",
+            f"{random.randint(0, 9)}.{random.randint(0, 20)}.{random.randint(0, 20)}",
+            f"{random.randint(10**6, 10**10)}",
+        )
+    )
