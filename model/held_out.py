@@ -40,7 +40,7 @@ def test(recipe: Recipe, finished: Checkpoint, say: Callable[[str], None]) -> No
             translated = translate(
                 *(model, finished.tokenizer, target, sources), beam_size=entry.beam_size
             )
-            scored = score(translated, references, lowercase=entry.lowercase)
+            scored = score(translated, references, lowercase=recipe.tokenizer.lowercase)
             name = f"{Path(entry.files[0]).stem} {source}-{target}"
             say(f"test {name}, beam {entry.beam_size}: {scored}")
             say(f"  BLEU|{scored.bleu_signature}\n  chrF|{scored.chrf_signature}")

@@ -40,15 +40,10 @@ class ValidationConfig(Config):
 
 @dataclass(frozen=True, kw_only=True)
 class TestConfig(Config):
-    """Two aligned files that the finished model is scored on.
-
-    Attributes:
-        lowercase: compare without case, as some published scores do.
-    """
+    """Two aligned files that the finished model is scored on."""
 
     files: tuple[str, ...]
     beam_size: int = 4
-    lowercase: bool = False
 
     def __post_init__(self) -> None:
         require(len(self.files) == 2, f"a test takes two aligned files, not {self.files}")
@@ -61,7 +56,7 @@ class TokenizerConfig(Config):
 
     Attributes:
         max_sentences: lines to learn it from, drawn by corpus weight.
-        lowercase: drop case, as some benchmarks do; never for a model that is served.
+        lowercase: drop case, in scores too, as some benchmarks do; not for a model to serve.
     """
 
     vocab_size: int

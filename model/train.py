@@ -168,7 +168,7 @@ class Run:
             for source, target in self.recipe.directions:
                 sources, references = sides(self.recipe, pairs, source)
                 translated = self._translate(model, target, sources)
-                scored = score(translated, references)
+                scored = score(translated, references, lowercase=self.recipe.tokenizer.lowercase)
                 scores[f"{name} {source}-{target}"] = asdict(scored)
                 shown = progress.update // self.recipe.train.validate_every % len(pairs)
                 self.log.validation(

@@ -13,14 +13,14 @@ TEST = """
 [[test]]
 files = ["dev.en", "dev.de"]
 beam_size = 2
-lowercase = true
 """
 
 
 @pytest.fixture
 def recipe(tmp_path: Path) -> Recipe:
     path = write_recipe(tmp_path)
-    path.write_text(path.read_text() + TEST)
+    text = path.read_text().replace("vocab_size = 300", "vocab_size = 300\nlowercase = true")
+    path.write_text(text + TEST)
     return Recipe.load(path)
 
 
@@ -57,10 +57,15 @@ def test_a_model_is_tested_in_every_direction_as_the_recipe_says(
     assert all("case:lc" in line for line in said[1::2])
 
 
-def test_a_run_ends_with_its_tests(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = write_recipe(tmp_path, max_updates=5)
-    path.write_text(path.read_text() + TEST)
+def test_a_run_ends_with_its_tests_and_all_its_scores_leave_out_case(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_recipe(tmp_path, max_updates=5, validate_every=5)
+    text = path.read_text().replace("vocab_size = 300", "vocab_size = 300\nlowercase = true")
+    path.write_text(text + TEST)
 
     assert train.main([str(path), "--folder", str(tmp_path / "run")]) == 0
 
-    assert "test dev en-de, beam 2: BLEU" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "test dev en-de, beam 2: BLEU" in printed
+    assert printed.count("case:lc") == 6  # two directions validated, two tested with two signatures
