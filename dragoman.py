@@ -53,7 +53,9 @@ COMMANDS = {
     "train": Command(
         main=main_of("model.train"), extra="train", summary="train a model from a recipe (TOML)"
     ),
-    "evaluate": Command(main=evaluate, extra="train", summary="print BLEU and chrF on a test set"),
+    "evaluate": Command(
+        main=evaluate, extra="train", summary="print BLEU and chrF on a test set, check behaviour"
+    ),
     "export": Command(
         main=main_of("export.__main__"),
         extra="export",
