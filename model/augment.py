@@ -20,6 +20,7 @@ class AugmentConfig(Config):
         swap: two neighbouring letters of the source change places.
         copy: both sides get the same address, placeholder or number, see `model.copying`.
         formality: a source is told how its target addresses the reader, where that shows.
+        resegment: both sides are cut into tokens another way than the likeliest.
     """
 
     join: float = 0.0
@@ -29,6 +30,7 @@ class AugmentConfig(Config):
     swap: float = 0.0
     copy: float = 0.0
     formality: float = 0.0
+    resegment: float = 0.0
 
     def __post_init__(self) -> None:
         for name, chance in self.to_dict().items():

@@ -1,7 +1,8 @@
 """Draw examples by corpus weight, and batch them by length under a token budget."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import NamedTuple
 
@@ -15,6 +16,8 @@ from model.formality import LANGUAGES, Formality, formality
 from model.tokenizer import Tokenizer
 
 ROUND_SENTENCES = 20_000
+
+Cut = Callable[[str], list[int]]
 
 
 class Example(NamedTuple):
@@ -38,19 +41,39 @@ class Position(NamedTuple):
     batch: int
 
 
+class Direction(NamedTuple):
+    """One direction to learn.
+
+    Attributes:
+        forward: whether its source is the corpora's first language.
+        target: the language it writes.
+        weights: share of each corpus among its pairs; 0 leaves one out.
+    """
+
+    forward: bool
+    target: str
+    weights: Sequence[float]
+
+
 def make_example(
     tokenizer: Tokenizer,
     target_language: str,
     pair: Pair,
     address: Formality | None = None,
+    cut: Cut | None = None,
 ) -> Example:
-    """Tokenise a pair for the direction into `target_language`, perhaps with a form of address."""
+    """Tokenise a pair for the direction into `target_language`, perhaps with a form of address.
+
+    Args:
+        cut: how text becomes token ids; None for `tokenizer.encode`.
+    """
+    cut = cut or tokenizer.encode
     control = [tokenizer.tag_id(target_language)]
     if address:
         control.append(tokenizer.formality_id(address))
     return Example(
-        [*control, *tokenizer.encode(pair.first), tokenizer.eos_id],
-        [tokenizer.bos_id, *tokenizer.encode(pair.second), tokenizer.eos_id],
+        [*control, *cut(pair.first), tokenizer.eos_id],
+        [tokenizer.bos_id, *cut(pair.second), tokenizer.eos_id],
     )
 
 
@@ -86,15 +109,13 @@ class Stream:
 
     Attributes:
         corpora: pairs of each corpus, in memory, first language first.
-        weights: share of each corpus among the drawn pairs.
-        directions: (first language first?, target code) of each direction to learn.
+        directions: what to learn.
         max_tokens: examples with a longer side are left out.
     """
 
     tokenizer: Tokenizer
     corpora: Sequence[Sequence[Pair]]
-    weights: Sequence[float]
-    directions: Sequence[tuple[bool, str]]
+    directions: Sequence[Direction]
     augment: AugmentConfig
     batch_tokens: int
     seed: int
@@ -105,17 +126,24 @@ class Stream:
         """The batches of one round."""
         random = Random(f"{self.seed}/{number}")
         examples: list[Example] = []
-        for forward, target_language in self.directions:
-            drawn = self._draw(number, self.round_sentences // len(self.directions), random)
+        for forward, target_language, weights in self.directions:
+            drawn = self._draw(number, self.round_sentences // len(self.directions), weights)
             if not forward:
                 drawn = [Pair(pair.second, pair.first) for pair in drawn]
             random.shuffle(drawn)
             for pair in join(drawn, self.augment, random):
                 noisy = add_noise(pair, self.augment, random)
                 address = self._address(pair, target_language, random)
-                examples.append(make_example(self.tokenizer, target_language, noisy, address))
+                cut = self._cut(random)
+                examples.append(make_example(self.tokenizer, target_language, noisy, address, cut))
         fitting = [example for example in examples if max(map(len, example)) <= self.max_tokens]
         return bucket(fitting, self.batch_tokens, random)
+
+    def _cut(self, random: Random) -> Cut:
+        """How the next example is cut into tokens: by chance, another way than usual."""
+        if self.augment.resegment and random.random() < self.augment.resegment:
+            return partial(self.tokenizer.sample, random=random)
+        return self.tokenizer.encode
 
     def _address(self, pair: Pair, target_language: str, random: Random) -> Formality | None:
         """By chance, how the target addresses its reader."""
@@ -123,16 +151,16 @@ class Stream:
             return None
         return formality(pair)
 
-    def _draw(self, number: int, count: int, random: Random) -> list[Pair]:
+    def _draw(self, number: int, count: int, weights: Sequence[float]) -> list[Pair]:
         """Walk through each corpus in a fixed random order, so that no pair waits forever.
 
         Round r takes a corpus's places r * share to (r + 1) * share; each pass over a
         corpus has an order of its own, a random stride through it.
         """
         drawn: list[Pair] = []
-        total = sum(self.weights)
-        for pairs, weight in zip(self.corpora, self.weights, strict=True):
-            share = max(1, round(count * weight / total))
+        total = sum(weights)
+        for pairs, weight in zip(self.corpora, weights, strict=True):
+            share = max(1, round(count * weight / total)) if weight else 0
             for place in range(number * share, (number + 1) * share):
                 epoch, offset = divmod(place, len(pairs))
                 drawn.append(pairs[_permuted(offset, len(pairs), self.seed + epoch)])

@@ -17,10 +17,17 @@ class CorpusConfig(Config):
         files: one tab-separated file or two aligned ones, relative to `data`; a glob
             pattern names several tab-separated files.
         weight: share of drawn pairs, in proportion to the other corpora's weights.
+        directions: the only ones that learn from it, such as "en-de"; empty for all. Pairs
+            whose one side a machine wrote are good as sources, and not as targets.
     """
 
     files: tuple[str, ...]
     weight: float = 1.0
+    directions: tuple[str, ...] = ()
+
+    def feeds(self, source: str, target: str) -> bool:
+        """Whether the direction learns from these pairs."""
+        return not self.directions or f"{source}-{target}" in self.directions
 
     def __post_init__(self) -> None:
         require(len(self.files) >= 1, "a corpus needs at least one file")
@@ -116,6 +123,17 @@ class Recipe:
                 sorted(direction) == sorted(languages),
                 f"the direction {'-'.join(direction)} is not between {languages}",
             )
+        corpora = tuple(CorpusConfig.from_dict(corpus) for corpus in table["corpus"])
+        for source, target in directions:
+            require(
+                any(corpus.feeds(source, target) for corpus in corpora),
+                f"no corpus feeds the direction {source}-{target}",
+            )
+        for name in {name for corpus in corpora for name in corpus.directions}:
+            require(
+                name in table["directions"],
+                f"a corpus is for {name!r}, which is not among {table['directions']}",
+            )
         tokenizer = TokenizerConfig.from_dict(table["tokenizer"])
         return cls(
             name=table["name"],
@@ -125,7 +143,7 @@ class Recipe:
             tokenizer=tokenizer,
             model=ModelConfig.from_dict({"vocab_size": tokenizer.vocab_size, **table["model"]}),
             train=TrainConfig.from_dict(table.get("train", {})),
-            corpora=tuple(CorpusConfig.from_dict(corpus) for corpus in table["corpus"]),
+            corpora=corpora,
             validation=tuple(ValidationConfig.from_dict(entry) for entry in table["validation"]),
             tests=tuple(TestConfig.from_dict(entry) for entry in table.get("test", ())),
             augment=AugmentConfig.from_dict(table.get("augment", {})),

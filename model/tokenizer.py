@@ -4,9 +4,11 @@ Source: Kudo and Richardson 2018 (SentencePiece); Kudo 2018 (unigram model).
 """
 
 import io
+import math
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
+from random import Random
 
 import sentencepiece
 
@@ -14,6 +16,9 @@ from model.formality import FORMALITIES, LANGUAGES, Formality
 
 # SentencePiece writes a space as U+2581, so that character itself goes in as its three bytes.
 SPACE_MARK = "\u2581"
+
+BEST = 16  # segmentations that `Tokenizer.sample` chooses from
+SHARPNESS = 0.2  # power of their probabilities: 0 draws all alike, 1 as the model finds them
 
 
 def language_tag(code: str) -> str:
@@ -147,6 +152,17 @@ class Tokenizer:
         for part in rest:
             token_ids += self._space_mark_ids + self._processor.encode(part)
         return token_ids
+
+    def sample(self, text: str, random: Random) -> list[int]:
+        """Token ids of one of the likelier ways to cut `text` up, drawn by `random`.
+
+        Source: Kudo 2018 ("Subword Regularization"), section 3.3, with the l best segmentations.
+        """
+        found = self._processor.nbest_encode(f" {text}", nbest_size=BEST, return_type="proto")
+        best = found.nbests[0].score
+        weights = [math.exp(SHARPNESS * (each.score - best)) for each in found.nbests]
+        [drawn] = random.choices(found.nbests, weights)
+        return [piece.id for piece in drawn.pieces]
 
     def decode(self, token_ids: Sequence[int]) -> str:
         """The text of `token_ids`; special ids are silent, broken UTF-8 becomes U+FFFD."""

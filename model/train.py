@@ -12,7 +12,7 @@ from random import Random
 import torch
 
 from model import checkpoint
-from model.batching import Stream
+from model.batching import Direction, Stream
 from model.checkpoint import Checkpoint
 from model.corpus import Pair, PairFilter, load_corpus
 from model.held_out import load_validation, sides, test
@@ -113,9 +113,15 @@ class Run:
         stream = Stream(
             tokenizer=tokenizer,
             corpora=self.corpora,
-            weights=[corpus.weight for corpus in self.recipe.corpora],
             directions=[
-                (source == self.recipe.languages[0], target)
+                Direction(
+                    forward=source == self.recipe.languages[0],
+                    target=target,
+                    weights=[
+                        corpus.weight if corpus.feeds(source, target) else 0.0
+                        for corpus in self.recipe.corpora
+                    ],
+                )
                 for source, target in self.recipe.directions
             ],
             augment=self.recipe.augment,

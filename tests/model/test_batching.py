@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from model.augment import AugmentConfig
 from model.batching import (
+    Direction,
     Example,
     Position,
     Stream,
@@ -35,13 +36,16 @@ EXAMPLES = st.lists(
 )
 
 
+def both_directions(*weights: float) -> list[Direction]:
+    return [Direction(True, "de", weights), Direction(False, "en", weights)]
+
+
 @pytest.fixture
 def stream(tokenizer: Tokenizer) -> Stream:
     return Stream(
         tokenizer=tokenizer,
         corpora=[toy_pairs(40, seed=1), toy_pairs(7, seed=2)],
-        weights=[3.0, 1.0],
-        directions=[(True, "de"), (False, "en")],
+        directions=both_directions(3.0, 1.0),
         augment=AugmentConfig(),
         batch_tokens=100,
         seed=1,
@@ -167,7 +171,9 @@ def test_every_pair_is_drawn_once_a_pass(stream: Stream) -> None:
 def test_each_pass_draws_in_an_order_of_its_own(stream: Stream) -> None:
     """Else the same pairs would share a round, pass after pass."""
     pairs = list(dict.fromkeys(toy_pairs(40)))
-    alone = replace(stream, corpora=[pairs], weights=[1.0], round_sentences=len(pairs))
+    alone = replace(
+        stream, corpora=[pairs], directions=both_directions(1.0), round_sentences=len(pairs)
+    )
 
     halves = [set(drawn_in(alone, number, 1)) for number in (0, 2, 4)]  # first half of each pass
 
@@ -175,7 +181,7 @@ def test_each_pass_draws_in_an_order_of_its_own(stream: Stream) -> None:
 
 
 def test_a_tiny_weight_still_draws_one_pair_a_round(stream: Stream) -> None:
-    starved = replace(stream, weights=[1.0, 1e-9])
+    starved = replace(stream, directions=both_directions(1.0, 1e-9))
 
     drawn = drawn_in(starved, 0, 7)
 
@@ -187,6 +193,33 @@ def test_corpora_are_drawn_by_weight(stream: Stream) -> None:
 
     assert sum(drawn[pair] for pair in set(stream.corpora[0])) == 30
     assert sum(drawn[pair] for pair in set(stream.corpora[1])) == 10
+
+
+def test_a_corpus_may_feed_one_direction_only(stream: Stream, tokenizer: Tokenizer) -> None:
+    one_sided = [Direction(True, "de", [1.0, 0.0]), Direction(False, "en", [0.0, 1.0])]
+
+    for batch in replace(stream, directions=one_sided).round(0):
+        for example in batch:
+            source = tokenizer.decode(example.src_ids), tokenizer.decode(example.tgt_ids)
+            if example.src_ids[0] == tokenizer.tag_id("de"):
+                assert Pair(*source) in stream.corpora[0]
+            else:
+                assert Pair(*reversed(source)) in stream.corpora[1]
+
+
+def test_resegmented_examples_say_the_same_in_other_tokens(
+    stream: Stream, tokenizer: Tokenizer
+) -> None:
+    cut = replace(stream, augment=AugmentConfig(resegment=1.0))
+    texts = drawn_in(stream, 0, 1)
+
+    examples = [example for batch in cut.round(0) for example in batch]
+    usual = [tokenizer.encode(tokenizer.decode(example.tgt_ids)) for example in examples]
+
+    assert drawn_in(cut, 0, 1).keys() <= set(stream.corpora[0]) | set(stream.corpora[1])
+    assert sum(drawn_in(cut, 0, 1).values()) == sum(texts.values())
+    assert any(example.tgt_ids[1:-1] != ids for example, ids in zip(examples, usual, strict=True))
+    assert cut.round(3) == cut.round(3)
 
 
 def test_both_directions_are_drawn_each_with_its_tag(stream: Stream, tokenizer: Tokenizer) -> None:
@@ -208,7 +241,12 @@ def test_a_source_is_told_by_chance_how_its_german_target_addresses_the_reader(
     pairs = [Pair("you see the dog", "du sieht der hund")] * 50 + [
         Pair("the dog sees you", "der hund sieht Sie")
     ] * 50
-    told = replace(stream, corpora=[pairs], weights=[1.0], augment=AugmentConfig(formality=0.5))
+    told = replace(
+        stream,
+        corpora=[pairs],
+        directions=both_directions(1.0),
+        augment=AugmentConfig(formality=0.5),
+    )
     marks = {tokenizer.formality_id(each): each for each in FORMALITIES}
     found: Counter[tuple[str, str | None]] = Counter()
     for batch in replace(told, round_sentences=200).round(0):

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pytest
 
 from model.augment import AugmentConfig
-from model.batching import Stream
+from model.batching import Direction, Stream
 from model.config import ModelConfig, TrainConfig
 from model.corpus import Pair
 from model.processes import Processes
@@ -64,8 +64,7 @@ def learn(task: Callable[[list[str]], list[str]]) -> tuple[Trainer, list[Pair]]:
     stream = Stream(
         tokenizer=tokenizer,
         corpora=[pairs[:4000]],
-        weights=[1.0],
-        directions=[(True, "y")],
+        directions=[Direction(True, "y", [1.0])],
         augment=AugmentConfig(),
         batch_tokens=450,
         seed=1,

@@ -65,6 +65,7 @@ def test_the_caller_may_name_another_data_folder(tmp_path: Path) -> None:
         ("swap = 0.1", "shuffle = 0.1", "AugmentConfig knows no .*'shuffle'"),
         ("swap = 0.1", "swap = 1.1", r"augment\.swap is 1\.1"),
         ("d_model = 16", "d_model = 15", "d_model is 15"),
+        ("weight = 3", 'directions = ["en-fr"]', "a corpus is for 'en-fr'"),
         ("weight = 3", "weight = 0", "weight 0.0; it must be above 0"),
         ('files = ["a.tsv"]', "files = []", "at least one file"),
         ('files = ["dev.en", "dev.de"]', 'files = ["dev.en"]', "two aligned files"),

@@ -9,7 +9,7 @@ import torch
 
 from model import checkpoint
 from model.augment import AugmentConfig
-from model.batching import Position, Stream, to_batch
+from model.batching import Direction, Position, Stream, to_batch
 from model.config import ModelConfig
 from model.muon import UPDATE_RMS
 from model.processes import Processes
@@ -28,8 +28,7 @@ def stream(tokenizer: Tokenizer) -> Stream:
     return Stream(
         tokenizer=tokenizer,
         corpora=[toy_pairs(100)],
-        weights=[1.0],
-        directions=[(True, "de"), (False, "en")],
+        directions=[Direction(True, "de", [1.0]), Direction(False, "en", [1.0])],
         augment=AugmentConfig(),
         batch_tokens=120,
         seed=1,
