@@ -13,10 +13,9 @@ from fastapi.responses import JSONResponse
 from starlette.datastructures import UploadFile
 
 from service.detect import Detection
-from service.disconnect import cancel_on_disconnect
 from service.draft import check_characters
 from service.errors import InvalidRequest
-from service.routes import ServiceDependency
+from service.routes import ServiceDependency, answer
 from service.schemas import parse_json
 from service.translation import AUTO, OptionsWish, TranslationReply, TranslationRequest
 
@@ -171,10 +170,8 @@ def _read_count(value: Any, name: str) -> int:
 @router.post("/translate", openapi_extra=_body(_TRANSLATE_FIELDS))
 async def translate(request: Request, service: ServiceDependency) -> JSONResponse:
     """Translate a string, or an array of strings; the reply has the same shape."""
-    translator = service.translator
     wish = read_wish(await read_values(request), max_alternatives=service.settings.max_alternatives)
-    reply = await cancel_on_disconnect(request.receive, translator.translate(wish.request))
-    return JSONResponse(wish.shape(reply))
+    return JSONResponse(wish.shape(await answer(request, service, wish.request)))
 
 
 @router.post("/detect", openapi_extra=_body(("q", "api_key")))

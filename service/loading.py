@@ -28,7 +28,7 @@ def load_backend(settings: Settings, on_step: OnStep) -> Backend:
     model = _describe(bundle, precision, limits)
     detector = Detector(model.languages)
     tokenizer = Tokenizer.load(bundle)
-    engine = Engine(Runner.load(bundle, precision, settings.threads), limits, on_step=on_step)
+    engine = Engine(Runner.load(bundle, precision), limits, on_step=on_step)
     engine.start()
     check_golden(bundle, engine, limits)
     return Backend(model=model, tokenizer=tokenizer, detector=detector, engine=engine)

@@ -18,6 +18,7 @@ from service.schemas import (
     inline_schema,
     read_translate_body,
 )
+from service.translation import TranslationReply, TranslationRequest
 
 router = APIRouter()
 
@@ -29,6 +30,20 @@ async def get_service(request: Request) -> Service:
 
 
 ServiceDependency = Annotated[Service, Depends(get_service)]
+
+
+async def answer(
+    request: Request, service: Service, wanted: TranslationRequest
+) -> TranslationReply:
+    """Translate for the client of `request`, for as long as it is there.
+
+    Raises:
+        ServiceError: see `Translator.translate` and `cancel_on_disconnect`.
+    """
+    client = request.client.host if request.client else ""
+    work = service.translator.translate(wanted, client)
+    return await cancel_on_disconnect(request.receive, work)
+
 
 _TRANSLATE_BODY = {
     "requestBody": {
@@ -46,10 +61,10 @@ _TRANSLATE_BODY = {
 )
 async def translate(request: Request, service: ServiceDependency) -> TranslateReply:
     """Translate texts; the translations are in the order of the texts."""
-    translator = service.translator
     body = read_translate_body(await request.body())
-    reply = await cancel_on_disconnect(request.receive, translator.translate(body.to_request()))
-    return TranslateReply.of(service.backend.model, reply)
+    return TranslateReply.of(
+        service.backend.model, await answer(request, service, body.to_request())
+    )
 
 
 @router.get("/v1/models", tags=["native"])

@@ -40,10 +40,19 @@ class Settings(BaseSettings):
         default_factory=available_cpus,
         ge=1,
         le=256,
-        description="threads of one graph run; default: the CPUs this process may use",
+        description="workers that decode, a core each; default: the CPUs this process may use",
     )
 
-    slots: int = Field(default=32, ge=1, le=1_024, description="hypotheses decoded together")
+    slots: int = Field(
+        default=32, ge=1, le=1_024, description="hypotheses that one worker decodes together"
+    )
+    cache_tokens: int = Field(
+        default=8_192,
+        ge=32,
+        le=16_777_216,
+        description="target tokens that one worker has memory for; long sentences leave room "
+        "for fewer beside them",
+    )
     beam_size: int = Field(
         default=4,
         ge=1,
@@ -126,7 +135,9 @@ class Settings(BaseSettings):
             max_source_tokens: what the model was made for; the setting can only lower it.
         """
         return EngineLimits(
+            num_workers=self.threads,
             max_slots=self.slots,
+            max_cache_tokens=self.cache_tokens,
             max_source_tokens=min(self.max_source_tokens, max_source_tokens),
             max_target_tokens=self.max_target_tokens,
             max_queue_tokens=self.max_queue_tokens,

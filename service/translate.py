@@ -37,8 +37,8 @@ class Translator:
         self._timeout_seconds = timeout_seconds
         self._metrics = metrics
 
-    async def translate(self, request: TranslationRequest) -> TranslationReply:
-        """Translate every text of a request, or none.
+    async def translate(self, request: TranslationRequest, client: str = "") -> TranslationReply:
+        """Translate every text of a request, or none; `client` gets its fair share of the engine.
 
         When the caller is cancelled or a job fails, the jobs that are still open are cancelled.
 
@@ -51,7 +51,11 @@ class Translator:
         deadline = started + self._timeout_seconds
         # Long texts take long to cut and to join: both happen off the event loop.
         drafts = await asyncio.to_thread(self._drafter.draft, request, deadline)
-        results = await self._run([job for draft in drafts for job in draft.jobs], started)
+        jobs = [job for draft in drafts for job in draft.jobs]
+        ticket = object()  # equal to nothing but itself, as two equal requests are two
+        for job in jobs:
+            job.client, job.request = client, ticket
+        results = await self._run(jobs, started)
         translations = await asyncio.to_thread(self._drafter.finish, drafts, results)
         self._count(drafts, translations, results)
         return TranslationReply(

@@ -2,6 +2,7 @@
 
 import enum
 import time
+from collections.abc import Hashable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Literal
@@ -89,21 +90,42 @@ class Job:
     Attributes:
         source_ids: source tokens with the target-language tag first and `eos` last.
         options: how to decode it.
+        client: who asks; the engine is fair to clients.
+        request: what it was asked with; the engine is fair to the requests of a client.
         deadline: `time.monotonic()` value after which nobody wants the answer.
         future: resolves on the engine thread to a `JobResult` or a `ServiceError`.
     """
 
     source_ids: tuple[int, ...]
     options: DecodingOptions
+    client: str = ""
+    request: Hashable = None
     deadline: float = float("inf")
     future: "Future[JobResult]" = field(default_factory=Future)
     submitted_at: float = field(default_factory=time.monotonic)
     state: JobState = JobState.WAITING
     cancelled: bool = False
 
+    @property
+    def cost(self) -> int:
+        """The work it makes, in source tokens for each hypothesis."""
+        return len(self.source_ids) * self.options.beam_size
+
     def cancel(self) -> None:
         """Say that nobody waits any more; the engine frees the slots at its next step."""
         self.cancelled = True
+
+    def finish(self, result: "JobResult") -> None:
+        """Answer with a result."""
+        self.advance_to(JobState.FINISHED)
+        if self.future.set_running_or_notify_cancel():
+            self.future.set_result(result)
+
+    def fail(self, error: Exception) -> None:
+        """Answer with an error."""
+        self.advance_to(JobState.FAILED)
+        if self.future.set_running_or_notify_cancel():
+            self.future.set_exception(error)
 
     def advance_to(self, state: JobState) -> None:
         """Move to `state`; a move that the life of a job does not know is a bug."""

@@ -1,20 +1,21 @@
-"""The bounded queue from request handlers to the engine thread."""
+"""The bounded queue from request handlers to the engine's workers."""
 
 import threading
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
+from service.engine.fair_order import FairOrder
 from service.engine.job import Job
 from service.errors import EngineStopped, QueueFull
 
 
 class JobQueue:
-    """Waiting jobs, oldest first, bounded by their source tokens. Any thread may use it."""
+    """Waiting jobs in a fair order, bounded by their source tokens. Any thread may use it."""
 
     def __init__(self, max_tokens: int) -> None:
         self._max_tokens = max_tokens
-        self._jobs: deque[Job] = deque()
+        self._jobs = FairOrder()
         self._tokens = 0
+        self._rows = 0
         self._is_closed = False
         self._changed = threading.Condition()
 
@@ -31,29 +32,34 @@ class JobQueue:
             tokens = self._tokens + len(job.source_ids)
             if tokens > self._max_tokens:
                 raise QueueFull(value=tokens, limit=self._max_tokens)
-            self._jobs.append(job)
+            self._jobs.add(job)
             self._tokens = tokens
+            self._rows += job.options.beam_size
             self._changed.notify()
 
-    def take(self, choose: Callable[[Sequence[Job]], int]) -> list[Job]:
-        """Remove and return as many of the oldest jobs as `choose` says."""
-        with self._changed:
-            return [self._remove_oldest() for _ in range(choose(self._jobs))]
+    def take(self, admits: Callable[[Job], bool]) -> list[Job]:
+        """Remove and return jobs in the order of their turns, up to the first that is not admitted.
 
-    def take_abandoned(self, is_abandoned: Callable[[Job], bool]) -> list[Job]:
-        """Remove and return the jobs that nobody waits for."""
+        Nobody overtakes, so that who needs much room is not kept waiting by who needs little.
+        """
+        taken: list[Job] = []
         with self._changed:
-            abandoned = [job for job in self._jobs if is_abandoned(job)]
-            if abandoned:
-                gone = set(map(id, abandoned))
-                self._jobs = deque(job for job in self._jobs if id(job) not in gone)
-                self._tokens -= sum(len(job.source_ids) for job in abandoned)
-            return abandoned
+            while (job := self._jobs.first()) is not None and admits(job):
+                taken.append(self._jobs.pop())
+                self._forget(job)
+        return taken
 
-    def _remove_oldest(self) -> Job:
-        job = self._jobs.popleft()
+    def take_all(self, is_wanted: Callable[[Job], bool]) -> list[Job]:
+        """Remove and return the jobs that are wanted, whosever turn it is."""
+        with self._changed:
+            taken = self._jobs.take_all(is_wanted)
+            for job in taken:
+                self._forget(job)
+        return taken
+
+    def _forget(self, job: Job) -> None:
         self._tokens -= len(job.source_ids)
-        return job
+        self._rows -= job.options.beam_size
 
     def wait(self) -> bool:
         """Sleep until a job waits (True) or the queue is closed and empty (False)."""
@@ -71,6 +77,11 @@ class JobQueue:
     def is_closed(self) -> bool:
         """Whether `close` was called."""
         return self._is_closed
+
+    @property
+    def num_rows(self) -> int:
+        """Slots that the waiting jobs will take."""
+        return self._rows
 
     @property
     def size(self) -> tuple[int, int]:

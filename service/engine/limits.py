@@ -1,9 +1,17 @@
 """How much the engine takes at once, and who may come in next."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-ENCODE_TOKENS = 1024  # source tokens encoded in one step, so that running rows wait only briefly
+ENCODE_TOKENS = 256
+"""Source tokens encoded between two decoder steps, so that running rows wait only briefly."""
+
+
+SMALLEST_CAPACITY = 32
+
+
+def capacity_for(num_tokens: int) -> int:
+    """Tokens that a slot has memory for if it must hold `num_tokens`: a power of two from 32 on."""
+    return max(SMALLEST_CAPACITY, 1 << (num_tokens - 1).bit_length())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -11,33 +19,62 @@ class EngineLimits:
     """Bounds of the engine, fixed when it starts.
 
     Attributes:
-        max_slots: rows decoded together, one hypothesis each.
+        num_workers: threads, each with its own slots; one for each core.
+        max_slots: rows that one worker decodes together, one hypothesis each.
+        max_cache_tokens: target tokens that one worker has memory for, over all its rows.
         max_source_tokens: tokens of one segment, tag and `eos` included.
         max_target_tokens: tokens of one hypothesis, `eos` included.
         max_queue_tokens: waiting source tokens, over all clients.
         max_beam_size: live hypotheses of one segment.
     """
 
+    num_workers: int
     max_slots: int
+    max_cache_tokens: int
     max_source_tokens: int
     max_target_tokens: int
     max_queue_tokens: int
     max_beam_size: int
 
 
-def num_admissible(wants: Sequence[tuple[int, int]], free_slots: int) -> int:
-    """How many of the oldest waiting segments come in now.
+@dataclass(kw_only=True)
+class Admission:
+    """Who may join a worker between two steps; the room left shrinks with everyone admitted.
 
-    They come in by age and nobody overtakes, so that a segment of many slots is not kept
-    waiting by a stream of small ones.
+    A worker that has nothing else to do admits anyone, so that every job gets in some time.
 
-    Args:
-        wants: (slots, source tokens) of each waiting segment, oldest first.
+    Attributes:
+        num_busy: rows that the worker has.
+        max_slots, max_cache_tokens: see `EngineLimits`.
+        longest: most target tokens of any of its rows.
+        fair_rows: its part of all rows, running and waiting; the others take theirs.
+        encode_tokens: source tokens that may still be encoded in this step.
     """
-    slots = tokens = 0
-    for count, (num_slots, num_tokens) in enumerate(wants):
-        slots += num_slots
-        tokens += num_tokens
-        if slots > free_slots or (count and tokens > ENCODE_TOKENS):
-            return count
-    return len(wants)
+
+    num_busy: int
+    max_slots: int
+    max_cache_tokens: int
+    longest: int
+    fair_rows: int
+    encode_tokens: int = ENCODE_TOKENS
+
+    def admits(self, *, rows: int, source_tokens: int, target_tokens: int) -> bool:
+        """Whether a segment of this size may come in; if so, it is counted."""
+        busy, longest = self.num_busy + rows, max(self.longest, target_tokens)
+        is_first = self.encode_tokens == ENCODE_TOKENS
+        fits = (
+            busy <= self.max_slots
+            and self.num_busy < self.fair_rows
+            and busy * capacity_for(longest) <= self.max_cache_tokens
+            and (is_first or source_tokens <= self.encode_tokens)
+        )
+        if fits or self.num_busy == 0:
+            self.num_busy, self.longest = busy, longest
+            self.encode_tokens -= source_tokens
+            return True
+        return False
+
+
+def fair_rows(num_running: int, num_waiting: int, num_workers: int) -> int:
+    """The rows of one worker if all rows were shared out evenly, rounded up."""
+    return -(-(num_running + num_waiting) // num_workers)

@@ -38,19 +38,17 @@ class Runner:
         self._decoder = decoder
 
     @classmethod
-    def load(cls, bundle: Bundle, precision: str, num_threads: int) -> Self:
-        """Open the graphs of one precision.
+    def load(cls, bundle: Bundle, precision: str) -> Self:
+        """Open the graphs of one precision; a run of one takes one core.
 
         Raises:
             BundleError: naming the file, if onnxruntime cannot load a graph.
         """
         graphs = bundle.manifest.graphs[precision]
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = num_threads
+        options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        # Threads that spin while they wait steal the cores from everybody else.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         # Without VNNI the quick int8 product cuts off large sums; this takes the exact one there,
         # so that every CPU gets the same numbers.
         options.add_session_config_entry("session.x64quantprecision", "1")

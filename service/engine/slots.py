@@ -11,15 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from service.bundle import Sizes
+from service.engine.limits import SMALLEST_CAPACITY, capacity_for
 
 Floats = npt.NDArray[np.float32]
-
-SMALLEST_CAPACITY = 32
-
-
-def capacity_for(num_tokens: int) -> int:
-    """The smallest power of two that holds `num_tokens`, at least 32."""
-    return max(SMALLEST_CAPACITY, 1 << (num_tokens - 1).bit_length())
 
 
 class SlotTable:
@@ -31,26 +25,34 @@ class SlotTable:
         lengths: (slot) int32, tokens cached so far, which is the position of `ids`.
         source_lengths: (slot) int64.
         cache: (place, slot, heads, capacity, head_dim); place 2 * layer holds keys, the
-            next one values.
+            next one values. The longer the capacity, the fewer slots there is memory for.
         cross: (place, slot, heads, source capacity, head_dim).
         generation: changes when an array is replaced, so that bindings to it can be dropped.
     """
 
-    def __init__(self, sizes: Sizes, max_slots: int) -> None:
+    def __init__(self, sizes: Sizes, max_slots: int, max_tokens: int) -> None:
+        """Start with nobody in.
+
+        Args:
+            max_slots: most hypotheses; max_tokens: what the caches have memory for, over all
+                slots. More is taken only where one segment alone needs it.
+        """
         self._places = 2 * sizes.num_decoder_layers
         self._heads, self._head_dim = sizes.num_heads, sizes.head_dim
-        self.max_slots = max_slots
+        self.max_slots, self._max_tokens = max_slots, max_tokens
         self.num_busy = 0
         self.generation = 0
         self.ids = np.zeros(max_slots, dtype=np.int64)
         self.lengths = np.zeros(max_slots, dtype=np.int32)
         self.source_lengths = np.zeros(max_slots, dtype=np.int64)
-        self.cache = self._allocate(SMALLEST_CAPACITY)
-        self.cross = self._allocate(SMALLEST_CAPACITY)
+        self.cache = self._allocate(SMALLEST_CAPACITY, 0)
+        self.cross = self._allocate(SMALLEST_CAPACITY, 0)
 
-    def _allocate(self, capacity: int) -> Floats:
+    def _allocate(self, capacity: int, num_slots: int) -> Floats:
+        """Memory for at least `num_slots` slots, and as many as the budget has room for."""
+        num_slots = max(num_slots, min(self.max_slots, self._max_tokens // capacity))
         # Zeros, because a masked position times a probability of zero must not be NaN.
-        shape = (self._places, self.max_slots, self._heads, capacity, self._head_dim)
+        shape = (self._places, num_slots, self._heads, capacity, self._head_dim)
         return np.zeros(shape, dtype=np.float32)
 
     @property
@@ -71,9 +73,11 @@ class SlotTable:
                 of which the first `source_length` positions count.
         """
         assert count <= self.num_free, "more slots asked for than are free. This is a bug."
-        self._fit_source(source_length)
-        if self.num_busy == 0 and self.cache.shape[3] > SMALLEST_CAPACITY:
-            self.cache = self._resized(self.cache, SMALLEST_CAPACITY)  # give back what grew
+        num_slots = self.num_busy + count
+        self._fit_source(source_length, num_slots)
+        # A worker that starts anew gives back what had grown.
+        capacity = self.cache.shape[3] if self.num_busy else SMALLEST_CAPACITY
+        self.cache = self._fitted(self.cache, capacity, num_slots)
         slots = list(range(self.num_busy, self.num_busy + count))
         new = slice(self.num_busy, self.num_busy + count)
         self.cross[:, new, :, :source_length] = cross[:, None, :, :source_length]
@@ -83,29 +87,30 @@ class SlotTable:
         self.num_busy += count
         return slots
 
-    def _fit_source(self, source_length: int) -> None:
+    def _fit_source(self, source_length: int, num_slots: int) -> None:
         """Make room for a source of this length, and give back room that nobody needs.
 
         All rows are computed over the same number of source positions, so one long source
         makes every step dearer while it is here, and not longer.
         """
         longest = max(source_length, *self.source_lengths[: self.num_busy].tolist(), 1)
-        capacity = capacity_for(longest)
-        if capacity != self.cross.shape[3]:
-            self.cross = self._resized(self.cross, capacity)
+        self.cross = self._fitted(self.cross, capacity_for(longest), num_slots)
 
     def fit_target(self) -> None:
         """Make room for one more token in every busy slot."""
         longest = int(self.lengths[: self.num_busy].max(initial=0)) + 1
-        if longest > self.cache.shape[3]:
-            self.cache = self._resized(self.cache, capacity_for(longest))
+        capacity = max(self.cache.shape[3], capacity_for(longest))
+        self.cache = self._fitted(self.cache, capacity, self.num_busy)
 
-    def _resized(self, array: Floats, capacity: int) -> Floats:
-        resized = self._allocate(capacity)
+    def _fitted(self, array: Floats, capacity: int, num_slots: int) -> Floats:
+        """`array` with exactly this capacity and at least so many slots; what is in use is kept."""
+        if array.shape[3] == capacity and array.shape[1] >= num_slots:
+            return array
+        fitted = self._allocate(capacity, num_slots)
         kept = min(capacity, array.shape[3])
-        resized[:, : self.num_busy, :, :kept] = array[:, : self.num_busy, :, :kept]
+        fitted[:, : self.num_busy, :, :kept] = array[:, : self.num_busy, :, :kept]
         self.generation += 1
-        return resized
+        return fitted
 
     def free(self, slots: Sequence[int]) -> dict[int, int]:
         """Give back `slots`; return which busy slots moved where, so that no hole is left."""

@@ -83,7 +83,7 @@ def test_every_port_of_a_decoder_step_is_bound(
     bundle: Bundle, signatures: tuple[Signature, Signature]
 ) -> None:
     runner, _, decoder = make_runner(bundle)
-    table = SlotTable(runner.sizes, 8)
+    table = SlotTable(runner.sizes, 8, 8_192)
     table.allocate(3, np.zeros((4, 2, 40, 16), dtype=np.float32), 40, runner.bos_id)
 
     runner.stepper(table).step()
@@ -95,7 +95,7 @@ def test_every_port_of_a_decoder_step_is_bound(
 
 def test_each_cache_is_extended_in_the_memory_it_is_read_from(bundle: Bundle) -> None:
     runner, _, decoder = make_runner(bundle)
-    table = SlotTable(runner.sizes, 8)
+    table = SlotTable(runner.sizes, 8, 8_192)
     table.allocate(3, np.zeros((4, 2, 5, 16), dtype=np.float32), 5, runner.bos_id)
 
     runner.stepper(table).step()

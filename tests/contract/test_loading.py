@@ -15,6 +15,8 @@ from service.loading import check_golden
 from tests.bundles import write_bundle
 
 LIMITS = EngineLimits(
+    num_workers=1,
+    max_cache_tokens=8_192,
     max_slots=8,
     max_source_tokens=256,
     max_target_tokens=512,
@@ -25,7 +27,7 @@ LIMITS = EngineLimits(
 
 @pytest.fixture(params=["int8", "float32"])
 def engine(bundle: Bundle, request: pytest.FixtureRequest) -> Iterator[Engine]:
-    runner = Runner.load(bundle, request.param, 1)
+    runner = Runner.load(bundle, request.param)
     engine = Engine(runner, LIMITS, on_step=lambda report: None)
     engine.start()
     yield engine

@@ -21,6 +21,8 @@ from service.settings import Settings
 from tests.bundles import tiny_checkpoint, tiny_tokenizer, write_sentences
 
 LIMITS = EngineLimits(
+    num_workers=1,
+    max_cache_tokens=8_192,
     max_slots=8,
     max_source_tokens=MAX_SOURCE_TOKENS,
     max_target_tokens=4_096,

@@ -27,14 +27,15 @@ def ask(seed: int, count: int) -> list[Asked]:
 
 
 @pytest.mark.parametrize("precision", ["float32", "int8"])
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, 2])  # so many workers, too
 def test_tokens_and_scores_are_the_same_to_the_last_bit(
     load_runner: LoadRunner, precision: str, seed: int
 ) -> None:
     runner, asked = load_runner(precision), ask(seed, 40)
     generator = random.Random(seed)
 
-    together = decode(runner, asked, [generator.randrange(60) for _ in asked])
+    arrivals = [generator.randrange(60) for _ in asked]
+    together = decode(runner, asked, arrivals, num_workers=seed)
 
     for one, hypotheses in zip(asked, together, strict=True):
         assert decode(runner, [one]) == [hypotheses]

@@ -270,3 +270,15 @@ def test_the_models_say_which_forms_of_address_there_are(client: TestClient) -> 
 
     forms = {language["code"]: language["formalities"] for language in model["languages"]}
     assert forms == {"de": ["formal", "informal"], "en": []}
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [("/v1/translate", REQUEST), ("/translate", {"q": "Ja", "source": "de", "target": "en"})],
+)
+def test_the_engine_is_told_the_address_of_the_client(
+    client: TestClient, engine: StubEngine, path: str, body: dict[str, Any]
+) -> None:
+    assert client.post(path, json=body).is_success
+
+    assert {job.client for job in engine.jobs} == {"testclient"}

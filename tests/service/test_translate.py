@@ -35,6 +35,18 @@ def test_a_job_has_the_tag_first_and_eos_last(backend: Backend, engine: StubEngi
     assert job.source_ids == (TAG_IDS["de", "en"], *StubTokenizer().encode("Ja"), EOS_ID)
 
 
+def test_the_jobs_of_a_request_know_who_asks_and_that_they_belong_together(
+    backend: Backend, engine: StubEngine
+) -> None:
+    translator = make_translator(backend)
+    for _ in range(2):
+        asyncio.run(translator.translate(request("Eins. Zwei."), "10.0.0.1"))
+
+    first, second, third, fourth = engine.jobs
+    assert {job.client for job in engine.jobs} == {"10.0.0.1"}
+    assert first.request == second.request != third.request == fourth.request
+
+
 def test_a_failed_job_fails_the_request_and_cancels_its_siblings(
     backend: Backend, engine: StubEngine
 ) -> None:

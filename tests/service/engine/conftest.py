@@ -4,6 +4,7 @@ The latter are skipped where nothing can export one.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -37,8 +38,9 @@ def start(runner: ToyRunner) -> Iterator[StartEngine]:
     """Start engines that are stopped when the test ends."""
     started: list[Engine] = []
 
-    def make(on_step: Callable[[StepReport], None] = ignore) -> Engine:
-        started.append(Engine(runner, LIMITS, on_step=on_step))
+    def make(on_step: Callable[[StepReport], None] = ignore, num_workers: int = 1) -> Engine:
+        limits = replace(LIMITS, num_workers=num_workers)
+        started.append(Engine(runner, limits, on_step=on_step))
         started[-1].start()
         return started[-1]
 

@@ -14,6 +14,10 @@ def make_jobs(*lengths: int) -> list[Job]:
     return [make_job(range(length)) for length in lengths]
 
 
+def everyone(_job: Job) -> bool:
+    return True
+
+
 def fill(queue: JobQueue, *lengths: int) -> list[Job]:
     jobs = make_jobs(*lengths)
     for job in jobs:
@@ -25,21 +29,29 @@ def test_jobs_come_out_oldest_first() -> None:
     queue = JobQueue(100)
     first, second, third = fill(queue, 3, 1, 2)
 
-    assert queue.take(lambda waiting: 2) == [first, second]
-    assert queue.take(len) == [third]
-    assert queue.take(len) == []
+    assert queue.take(lambda job: job is not third) == [first, second]
+    assert queue.take(everyone) == [third]
+    assert queue.take(everyone) == []
 
 
-def test_who_chooses_sees_all_that_wait_oldest_first() -> None:
+def test_nobody_overtakes_one_that_is_not_admitted() -> None:
     queue = JobQueue(100)
     jobs = fill(queue, 3, 1, 2)
 
-    def choose(waiting: object) -> int:
-        assert list(waiting) == jobs  # type: ignore[call-overload]
-        return 0
-
-    assert queue.take(choose) == []
+    assert queue.take(lambda job: job is not jobs[0]) == []
     assert queue.size == (3, 6)
+
+
+def test_the_rows_that_wait_are_counted() -> None:
+    queue = JobQueue(100)
+    for beam_size in (1, 4, 2):
+        queue.put(make_job(beam_size=beam_size))
+
+    assert queue.num_rows == 7
+    queue.take(lambda job: job.options.beam_size == 1)
+    assert queue.num_rows == 6
+    queue.take_all(lambda job: job.options.beam_size == 2)
+    assert queue.num_rows == 4
 
 
 def test_the_bound_counts_tokens_and_may_be_reached() -> None:
@@ -57,7 +69,7 @@ def test_taking_makes_room() -> None:
     queue = JobQueue(10)
     fill(queue, 6, 4)
 
-    queue.take(lambda waiting: 1)
+    queue.take(lambda job: len(job.source_ids) == 6)
 
     assert queue.size == (1, 4)
     fill(queue, 6)
@@ -67,10 +79,10 @@ def test_abandoned_jobs_leave_and_the_others_keep_their_order() -> None:
     queue = JobQueue(10)
     jobs = fill(queue, 1, 2, 3, 4)
 
-    assert queue.take_abandoned(lambda job: job in (jobs[1], jobs[3])) == [jobs[1], jobs[3]]
+    assert queue.take_all(lambda job: job in (jobs[1], jobs[3])) == [jobs[1], jobs[3]]
 
     assert queue.size == (2, 4)
-    assert queue.take(len) == [jobs[0], jobs[2]]
+    assert queue.take(everyone) == [jobs[0], jobs[2]]
 
 
 def test_a_closed_queue_takes_no_more_but_gives_what_it_has() -> None:
@@ -83,7 +95,7 @@ def test_a_closed_queue_takes_no_more_but_gives_what_it_has() -> None:
     with pytest.raises(EngineStopped):
         queue.put(make_job())
     assert queue.wait()
-    assert queue.take(len) == jobs
+    assert queue.take(everyone) == jobs
     assert not queue.wait()
 
 

@@ -5,6 +5,7 @@ import random
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -55,9 +56,13 @@ FEWER = settings(max_examples=settings().max_examples // 4)
 
 
 @FEWER
-@given(st.integers(0, 2**32), st.lists(st.integers(0, 12), min_size=1, max_size=12))
-def test_company_and_order_of_arrival_change_no_result(seed: int, arrivals: list[int]) -> None:
-    engine = Engine(ToyRunner(), LIMITS, on_step=ignore)
+@given(
+    st.integers(0, 2**32), st.lists(st.integers(0, 12), min_size=1, max_size=12), st.integers(1, 3)
+)
+def test_company_order_of_arrival_and_workers_change_no_result(
+    seed: int, arrivals: list[int], num_workers: int
+) -> None:
+    engine = Engine(ToyRunner(), replace(LIMITS, num_workers=num_workers), on_step=ignore)
     jobs = random_jobs(seed, len(arrivals))
 
     for number in range(max(arrivals) + 1):
@@ -70,7 +75,7 @@ def test_company_and_order_of_arrival_change_no_result(seed: int, arrivals: list
     for job, result in zip(jobs, results, strict=True):
         assert result.hypotheses == run_alone(job).hypotheses
         assert job.state is JobState.FINISHED
-    assert engine.snapshot().num_busy == 0
+    assert [worker.num_rows for worker in engine.workers] == [0] * num_workers
 
 
 @FEWER
@@ -124,16 +129,49 @@ def test_a_segment_of_many_slots_is_not_overtaken(engine: Engine) -> None:
 def test_sources_beyond_the_encoder_budget_are_encoded_in_later_steps(
     engine: Engine, runner: ToyRunner
 ) -> None:
-    jobs = [make_job([ENDLESS] * 100, max_target_tokens=5) for _ in range(12)]
+    jobs = [make_job([ENDLESS] * 100, max_target_tokens=5) for _ in range(3)]
     for job in jobs:
         engine.submit(job)
 
     first, second = step(engine), step(engine)
 
-    assert [first.source_tokens, second.source_tokens] == [1_000, 200]
-    assert [len(batch) for batch in runner.encoded] == [10, 2]
-    assert first.queue_segments == 2
-    assert first.queue_tokens == 200
+    assert [first.source_tokens, second.source_tokens] == [200, 100]
+    assert [len(batch) for batch in runner.encoded] == [2, 1]
+    assert first.queue_segments == 1
+    assert first.queue_tokens == 100
+
+
+def test_a_burst_is_shared_out_to_all_workers(runner: ToyRunner) -> None:
+    engine = Engine(runner, replace(LIMITS, num_workers=2), on_step=ignore)
+    for _ in range(9):
+        engine.submit(make_job((ENDLESS,)))
+
+    step(engine)
+
+    assert [worker.num_rows for worker in engine.workers] == [5, 4]
+
+
+def test_a_job_goes_to_the_worker_that_has_less_to_do(runner: ToyRunner) -> None:
+    engine = Engine(runner, replace(LIMITS, num_workers=2), on_step=ignore)
+    for _ in range(3):
+        engine.submit(make_job((ENDLESS,)))
+    step(engine)
+    engine.submit(make_job((ENDLESS,)))
+
+    step(engine)
+
+    assert [worker.num_rows for worker in engine.workers] == [2, 2]
+
+
+def test_memory_bounds_the_rows_beside_a_long_one(runner: ToyRunner) -> None:
+    engine = Engine(runner, replace(LIMITS, max_cache_tokens=1_024), on_step=ignore)
+    for limit in (300, 20, 20):
+        engine.submit(make_job((ENDLESS,), max_target_tokens=limit))
+
+    step(engine)
+
+    assert engine.workers[0].num_rows == 2  # 512 tokens each
+    assert engine.num_cache_bytes <= 2 * 1_024 * 2 * 2 * 4  # two caches of keys and values
 
 
 def test_the_longest_segment_and_the_longest_translation_are_taken(engine: Engine) -> None:
@@ -192,9 +230,12 @@ def test_every_step_feeds_bos_first(engine: Engine, runner: ToyRunner) -> None:
     assert len(set(itertools.chain(*(r.hypotheses[0].token_ids for r in results)))) > 1
 
 
-def test_many_threads_get_the_answers_to_their_own_jobs(start: StartEngine) -> None:
+@pytest.mark.parametrize("num_workers", [1, 2])
+def test_many_threads_get_the_answers_to_their_own_jobs(
+    start: StartEngine, num_workers: int
+) -> None:
     reports: list[StepReport] = []
-    engine = start(reports.append)
+    engine = start(reports.append, num_workers=num_workers)
     jobs = random_jobs(7, 200)
     errors: list[ServiceError] = []
 

@@ -49,7 +49,7 @@ def test_a_cancelled_job_frees_its_slots_at_the_next_step(engine: Engine) -> Non
     assert (report.dropped, report.wasted_tokens, report.rows) == (1, 8, 1)
     assert isinstance(error_of(job), RequestCancelled)
     assert job.state is JobState.FAILED
-    assert engine.snapshot().num_busy == 1
+    assert engine.workers[0].num_rows == 1
 
 
 def test_a_job_cancelled_while_it_waits_is_never_encoded(engine: Engine, runner: ToyRunner) -> None:
@@ -81,7 +81,7 @@ def test_a_job_past_its_deadline_is_dropped_with_both_times(
     assert error.limit == pytest.approx(2.5, abs=0.5)
     assert error.value == pytest.approx(10.0, abs=1.0)
     assert report.dropped == 1
-    assert engine.snapshot().num_busy == 0
+    assert engine.workers[0].num_rows == 0
 
 
 def test_a_future_that_its_owner_cancelled_disturbs_nobody(engine: Engine) -> None:
@@ -209,6 +209,36 @@ def test_a_bug_in_on_step_fails_running_and_waiting_jobs(
     submitted.set()
 
     assert_lost(engine, jobs)
+
+
+def test_a_worker_that_is_sound_finishes_its_jobs_beside_one_that_is_lost(
+    start: StartEngine, runner: ToyRunner
+) -> None:
+    """The toy's decoder tells the workers apart by their threads."""
+    both_run = threading.Barrier(2)
+    lost: list[str] = []
+
+    def on_step(_report: StepReport) -> None:
+        name = threading.current_thread().name
+        if not lost:
+            both_run.wait(WAIT_SECONDS)
+            if name == "worker-0":
+                lost.append(name)
+                raise KeyError("a bug")
+
+    jobs = [make_job((ENDLESS, n), max_target_tokens=20) for n in range(2)]
+    has_two = threading.Barrier(2)
+    runner.on_decode = lambda: None if lost else (has_two.wait(WAIT_SECONDS), None)[1]
+    engine = start(on_step, num_workers=2)
+    for job in jobs:
+        engine.submit(job)
+
+    assert engine.drain(WAIT_SECONDS)
+    failed = [job for job in jobs if isinstance(error_of(job), EngineFailure)]
+    sound = [job for job in jobs if job not in failed]
+    assert len(failed) == len(sound) == 1
+    assert sound[0].future.result().hypotheses == run_alone(sound[0]).hypotheses
+    assert not engine.is_healthy
 
 
 def test_a_bug_while_a_job_joins_fails_that_job_too(

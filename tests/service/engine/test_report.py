@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 
-from service.engine.loop import _Tally
 from service.engine.report import StepReport
+from service.engine.worker import _Tally
 
 
 def test_a_report_has_every_count_of_a_step_and_the_queue() -> None:

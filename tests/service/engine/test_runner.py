@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from service.bundle import Bundle, load_bundle
+from service.engine.limits import SMALLEST_CAPACITY
 from service.engine.runner import Floats, Runner
-from service.engine.slots import SMALLEST_CAPACITY, SlotTable
+from service.engine.slots import SlotTable
 from service.errors import BundleError
 
 PRECISIONS = ("int8", "float32")
@@ -17,7 +18,7 @@ SOURCES = [(5, *range(280, 280 + length), 3) for length in (4, 1, 30, 9, 64)]
 
 @pytest.fixture(params=PRECISIONS)
 def runner(tiny_bundle: Bundle, request: pytest.FixtureRequest) -> Runner:
-    return Runner.load(tiny_bundle, request.param, 1)
+    return Runner.load(tiny_bundle, request.param)
 
 
 def join(runner: Runner, table: SlotTable, source: tuple[int, ...]) -> int:
@@ -32,7 +33,7 @@ def go_on(table: SlotTable, token_id: int) -> None:
 
 def run_alone(runner: Runner, source: tuple[int, ...], token_ids: list[int]) -> Floats:
     """Logits of each step, fed with these tokens: (step, vocab)."""
-    table = SlotTable(runner.sizes, 4)
+    table = SlotTable(runner.sizes, 4, 8_192)
     stepper = runner.stepper(table)
     join(runner, table, source)
     rows = []
@@ -43,7 +44,7 @@ def run_alone(runner: Runner, source: tuple[int, ...], token_ids: list[int]) -> 
 
 
 def test_what_the_manifest_says_of_the_model_is_known(tiny_bundle: Bundle) -> None:
-    runner = Runner.load(tiny_bundle, "int8", 1)
+    runner = Runner.load(tiny_bundle, "int8")
 
     assert runner.sizes == tiny_bundle.manifest.model
     assert (runner.bos_id, runner.eos_id) == (2, 3)
@@ -67,7 +68,7 @@ def test_the_order_of_segments_does_not_matter(runner: Runner) -> None:
 
 def test_rows_joining_at_different_steps_score_as_alone(runner: Runner) -> None:
     token_ids = list(range(300, 312))
-    table = SlotTable(runner.sizes, 8)
+    table = SlotTable(runner.sizes, 8, 8_192)
     stepper = runner.stepper(table)
     found: list[list[Floats]] = [[] for _ in SOURCES]
 
@@ -86,7 +87,7 @@ def test_rows_joining_at_different_steps_score_as_alone(runner: Runner) -> None:
 
 def test_steps_go_on_in_new_memory_when_caches_grow(runner: Runner) -> None:
     token_ids = [300 + number % 90 for number in range(2 * SMALLEST_CAPACITY + 3)]
-    table = SlotTable(runner.sizes, 4)
+    table = SlotTable(runner.sizes, 4, 8_192)
     stepper = runner.stepper(table)
     join(runner, table, SOURCES[0])
     first = []
@@ -102,7 +103,7 @@ def test_steps_go_on_in_new_memory_when_caches_grow(runner: Runner) -> None:
 
 
 def test_a_row_that_moved_into_a_hole_goes_on_as_before(runner: Runner) -> None:
-    table = SlotTable(runner.sizes, 4)
+    table = SlotTable(runner.sizes, 4, 8_192)
     stepper = runner.stepper(table)
     for source in SOURCES[:3]:
         join(runner, table, source)
@@ -118,7 +119,7 @@ def test_a_row_that_moved_into_a_hole_goes_on_as_before(runner: Runner) -> None:
 
 
 def test_scores_name_the_best_token_and_normalise(runner: Runner) -> None:
-    table = SlotTable(runner.sizes, 8)
+    table = SlotTable(runner.sizes, 8, 8_192)
     for source in SOURCES:
         join(runner, table, source)
 
@@ -131,7 +132,7 @@ def test_scores_name_the_best_token_and_normalise(runner: Runner) -> None:
 
 
 def test_two_tables_of_one_runner_do_not_disturb_each_other(runner: Runner) -> None:
-    tables = [SlotTable(runner.sizes, 4) for _ in range(2)]
+    tables = [SlotTable(runner.sizes, 4, 8_192) for _ in range(2)]
     steppers = [runner.stepper(table) for table in tables]
     for table, source in zip(tables, SOURCES, strict=False):
         join(runner, table, source)
@@ -149,4 +150,4 @@ def test_a_graph_that_cannot_be_loaded_is_named(tiny_bundle: Bundle, tmp_path: P
     (path / "decoder.int8.onnx").write_bytes(b"no graph")
 
     with pytest.raises(BundleError, match=r"decoder\.int8\.onnx cannot be loaded"):
-        Runner.load(bundle, "int8", 1)
+        Runner.load(bundle, "int8")

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.bundle import Sizes
-from service.engine.slots import SMALLEST_CAPACITY, Floats, SlotTable, capacity_for
+from service.engine.limits import SMALLEST_CAPACITY, capacity_for
+from service.engine.slots import Floats, SlotTable
 
 SIZES = Sizes(vocab_size=9, d_model=4, num_heads=2, num_decoder_layers=2)
 PLACES, HEADS, HEAD_DIM = 4, 2, 2
@@ -29,7 +30,7 @@ class PlainTable:
     """A slot table beside lists that say what it must hold."""
 
     def __init__(self) -> None:
-        self.table = SlotTable(SIZES, MAX_SLOTS)
+        self.table = SlotTable(SIZES, MAX_SLOTS, 8_192)
         self.segments: list[Segment] = []
         self.num_made = 0
 
@@ -131,7 +132,7 @@ def test_capacity_is_the_next_power_of_two(num_tokens: int, capacity: int) -> No
 
 
 def test_room_for_targets_is_given_back_when_nobody_is_left() -> None:
-    table = SlotTable(SIZES, MAX_SLOTS)
+    table = SlotTable(SIZES, MAX_SLOTS, 8_192)
     small = table.num_bytes
     slots = table.allocate(1, make_cross(3), 3, BOS_ID)
     table.lengths[slots] = 300
@@ -145,7 +146,7 @@ def test_room_for_targets_is_given_back_when_nobody_is_left() -> None:
 
 
 def test_room_for_sources_shrinks_to_the_longest_that_is_left() -> None:
-    table = SlotTable(SIZES, MAX_SLOTS)
+    table = SlotTable(SIZES, MAX_SLOTS, 8_192)
     long_slots = table.allocate(1, make_cross(200), 200, BOS_ID)
     table.allocate(1, make_cross(40), 40, BOS_ID)
     assert table.cross.shape[3] == 256
@@ -157,7 +158,7 @@ def test_room_for_sources_shrinks_to_the_longest_that_is_left() -> None:
 
 
 def test_the_generation_changes_exactly_when_an_array_is_replaced() -> None:
-    table = SlotTable(SIZES, MAX_SLOTS)
+    table = SlotTable(SIZES, MAX_SLOTS, 8_192)
     generations = [table.generation]
 
     slots = table.allocate(2, make_cross(3), 3, BOS_ID)
@@ -173,7 +174,7 @@ def test_the_generation_changes_exactly_when_an_array_is_replaced() -> None:
 
 
 def test_the_last_slots_move_into_the_holes() -> None:
-    table = SlotTable(SIZES, MAX_SLOTS)
+    table = SlotTable(SIZES, MAX_SLOTS, 8_192)
     table.allocate(6, make_cross(3), 3, BOS_ID)
 
     assert table.free([1, 4]) == {5: 1}
@@ -183,7 +184,7 @@ def test_the_last_slots_move_into_the_holes() -> None:
 
 
 def test_more_slots_than_are_free_is_a_bug() -> None:
-    table = SlotTable(SIZES, MAX_SLOTS)
+    table = SlotTable(SIZES, MAX_SLOTS, 8_192)
 
     with pytest.raises(AssertionError, match="This is a bug"):
         table.allocate(MAX_SLOTS + 1, make_cross(3), 3, BOS_ID)

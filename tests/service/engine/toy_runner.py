@@ -20,6 +20,8 @@ VOCAB_SIZE = 20
 BOS_ID, EOS_ID = 2, 3
 SIZES = Sizes(vocab_size=VOCAB_SIZE, d_model=2, num_heads=1, num_decoder_layers=1)
 LIMITS = EngineLimits(
+    num_workers=1,
+    max_cache_tokens=8_192,
     max_slots=16,
     max_source_tokens=100,
     max_target_tokens=300,
