@@ -80,6 +80,11 @@ class Draft:
         )
 
 
+def jobs_of(drafts: Sequence[Draft]) -> list[Job]:
+    """All jobs, in the order of the texts and their segments."""
+    return [job for draft in drafts for job in draft.jobs]
+
+
 class Drafter:
     """Checks requests against the limits, and turns their texts into drafts."""
 
@@ -105,10 +110,14 @@ class Drafter:
         self._check(request)
         options = self._options(request.options)
         drafts = [self._draft_text(text, request, options, deadline) for text in request.texts]
-        num_tokens = sum(len(job.source_ids) for draft in drafts for job in draft.jobs)
+        num_tokens = sum(len(job.source_ids) for job in jobs_of(drafts))
         if num_tokens > self._settings.max_queue_tokens:
             raise TooManyTokens(value=num_tokens, limit=self._settings.max_queue_tokens)
         return drafts
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """Turn target tokens into text."""
+        return self._tokenizer.decode(token_ids)
 
     def finish(
         self, drafts: Sequence[Draft], results: Sequence[JobResult]
@@ -116,8 +125,7 @@ class Drafter:
         """Join the results of all jobs, in the order of the jobs; not on the event loop either."""
         remaining = iter(results)
         return tuple(
-            draft.finish([next(remaining) for _ in draft.jobs], self._tokenizer.decode)
-            for draft in drafts
+            draft.finish([next(remaining) for _ in draft.jobs], self.decode) for draft in drafts
         )
 
     def _check(self, request: TranslationRequest) -> None:

@@ -3,11 +3,12 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, StreamingResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from service.disconnect import cancel_on_disconnect
 from service.documentation import documentation_page
+from service.event_stream import respond_with_events
 from service.lifecycle import Service
 from service.schemas import (
     ModelReply,
@@ -40,9 +41,13 @@ async def answer(
     Raises:
         ServiceError: see `Translator.translate` and `cancel_on_disconnect`.
     """
-    client = request.client.host if request.client else ""
-    work = service.translator.translate(wanted, client)
+    work = service.translator.translate(wanted, address(request))
     return await cancel_on_disconnect(request.receive, work)
+
+
+def address(request: Request) -> str:
+    """Say whose share of the engine a request takes."""
+    return request.client.host if request.client else ""
 
 
 _TRANSLATE_BODY = {
@@ -57,11 +62,22 @@ _TRANSLATE_BODY = {
     "/v1/translate",
     tags=["native"],
     openapi_extra=_TRANSLATE_BODY,
+    response_model=TranslateReply,
     response_model_exclude_none=True,
 )
-async def translate(request: Request, service: ServiceDependency) -> TranslateReply:
-    """Translate texts; the translations are in the order of the texts."""
+async def translate(
+    request: Request, service: ServiceDependency
+) -> TranslateReply | StreamingResponse:
+    """Translate texts; the translations are in the order of the texts.
+
+    With `stream` the reply is `text/event-stream`: `delta` events with pieces of text, which put
+    together are the translations; `segment` when a sentence is done; at last `done` with what the
+    reply would have been, or `error` with a problem.
+    """
     body = read_translate_body(await request.body())
+    if body.stream:
+        events = service.translator.stream(body.to_request(), address(request))
+        return await respond_with_events(request, service.backend.model, events)
     return TranslateReply.of(
         service.backend.model, await answer(request, service, body.to_request())
     )

@@ -58,6 +58,9 @@ class TranslateBody(Body):
         "`GET /v1/models` lists them for the target",
     )
     options: OptionsBody = OptionsBody()
+    stream: bool = Field(
+        default=False, description="send the translations as they come, as server-sent events"
+    )
 
     def to_request(self) -> TranslationRequest:
         """Turn this into what every protocol asks."""

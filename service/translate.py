@@ -2,13 +2,16 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
-from service.draft import Draft, Drafter
+from service.draft import Draft, Drafter, jobs_of
 from service.engine.job import Job, JobResult
 from service.errors import DeadlineExceeded
 from service.metrics import RequestMetrics
+from service.relay import Relay
+from service.streaming import Event
 from service.translation import Translation, TranslationReply, TranslationRequest
 
 
@@ -48,14 +51,50 @@ class Translator:
             DeadlineExceeded: after `timeout_seconds`.
         """
         started = time.monotonic()
-        deadline = started + self._timeout_seconds
+        drafts = await self._draft(request, client, started)
+        with self._submitted(drafts) as jobs:
+            results = await self._gather(jobs, started)
+        return await self._reply(drafts, results, started)
+
+    async def stream(
+        self, request: TranslationRequest, client: str = ""
+    ) -> AsyncGenerator[Event | TranslationReply, None]:
+        """Yield a translation as it comes; at last the whole reply.
+
+        What is wrong with the request is raised before the first event, what fails later
+        between two. When the generator is closed, the jobs that are open are cancelled.
+
+        Raises:
+            ServiceError: see `translate`.
+        """
+        started = time.monotonic()
+        drafts = await self._draft(request, client, started)
+        relay = Relay(drafts, self._drafter.decode)
+        with self._submitted(drafts) as jobs:
+            work = asyncio.ensure_future(self._gather(jobs, started))
+            work.add_done_callback(lambda _: relay.close())
+            try:
+                async for event in relay:
+                    yield event
+                results = await work
+            finally:
+                work.cancel()
+        yield await self._reply(drafts, results, started)
+
+    async def _draft(
+        self, request: TranslationRequest, client: str, started: float
+    ) -> Sequence[Draft]:
         # Long texts take long to cut and to join: both happen off the event loop.
+        deadline = started + self._timeout_seconds
         drafts = await asyncio.to_thread(self._drafter.draft, request, deadline)
-        jobs = [job for draft in drafts for job in draft.jobs]
         ticket = object()  # equal to nothing but itself, as two equal requests are two
-        for job in jobs:
+        for job in jobs_of(drafts):
             job.client, job.request = client, ticket
-        results = await self._run(jobs, started)
+        return drafts
+
+    async def _reply(
+        self, drafts: Sequence[Draft], results: Sequence[JobResult], started: float
+    ) -> TranslationReply:
         translations = await asyncio.to_thread(self._drafter.finish, drafts, results)
         self._count(drafts, translations, results)
         return TranslationReply(
@@ -82,27 +121,33 @@ class Translator:
                 target_tokens=translation.target_tokens,
             )
 
-    async def _run(self, jobs: Sequence[Job], started: float) -> list[JobResult]:
-        """Submit all jobs and await them; the first failure ends the rest."""
-        if not jobs:
-            return []
+    @contextmanager
+    def _submitted(self, drafts: Sequence[Draft]) -> Iterator[Sequence[Job]]:
+        """Submit all jobs; at the end, cancel those that are open."""
+        jobs = jobs_of(drafts)
         try:
             for job in jobs:
                 self._engine.submit(job)
-            futures = [_await_on_loop(job) for job in jobs]
-            remaining = started + self._timeout_seconds - time.monotonic()
-            done, pending = await asyncio.wait(
-                futures, timeout=remaining, return_when=asyncio.FIRST_EXCEPTION
-            )
-            for future in done:
-                future.result()  # raises the error of a failed job
-            if pending:
-                seconds = time.monotonic() - started
-                raise DeadlineExceeded(value=seconds, limit=self._timeout_seconds)
+            yield jobs
         finally:
             for job in jobs:
                 if not job.future.done():
                     job.cancel()
+
+    async def _gather(self, jobs: Sequence[Job], started: float) -> list[JobResult]:
+        """Await all jobs; the first failure ends the wait."""
+        if not jobs:
+            return []
+        futures = [_await_on_loop(job) for job in jobs]
+        remaining = started + self._timeout_seconds - time.monotonic()
+        done, pending = await asyncio.wait(
+            futures, timeout=remaining, return_when=asyncio.FIRST_EXCEPTION
+        )
+        for future in done:
+            future.result()  # raises the error of a failed job
+        if pending:
+            seconds = time.monotonic() - started
+            raise DeadlineExceeded(value=seconds, limit=self._timeout_seconds)
         return [job.future.result() for job in jobs]
 
 

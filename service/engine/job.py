@@ -2,7 +2,7 @@
 
 import enum
 import time
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Literal
@@ -93,7 +93,9 @@ class Job:
         client: who asks; the engine is fair to clients.
         request: what it was asked with; the engine is fair to the requests of a client.
         deadline: `time.monotonic()` value after which nobody wants the answer.
-        future: resolves on the engine thread to a `JobResult` or a `ServiceError`.
+        future: resolves on a worker's thread to a `JobResult` or a `ServiceError`.
+        on_tokens: told on a worker's thread, whenever there are more of them, all tokens that the
+            best hypothesis is sure to begin with; it must neither wait nor raise.
     """
 
     source_ids: tuple[int, ...]
@@ -102,6 +104,7 @@ class Job:
     request: Hashable = None
     deadline: float = float("inf")
     future: "Future[JobResult]" = field(default_factory=Future)
+    on_tokens: Callable[[tuple[int, ...]], None] | None = None
     submitted_at: float = field(default_factory=time.monotonic)
     state: JobState = JobState.WAITING
     cancelled: bool = False

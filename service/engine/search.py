@@ -59,6 +59,10 @@ class GreedySearch:
             return None
         return Choice([0], [token_id])
 
+    def settled_ids(self) -> tuple[int, ...]:
+        """The tokens so far: none is taken back."""
+        return tuple(self.token_ids)
+
     def hypotheses(self) -> tuple[Hypothesis, ...]:
         """The one hypothesis, once it has ended."""
         return (_finish(self.token_ids, self.total, self.eos_id, self.options.length_penalty),)
@@ -142,6 +146,11 @@ class BeamSearch:
         best_possible: float = max(live.total for live in self._live) / longest**penalty
         return best_possible <= self._finished[self._options.beam_size - 1].score
 
+    def settled_ids(self) -> tuple[int, ...]:
+        """What all hypotheses begin with that can still win, live or finished."""
+        able = [tuple(live.token_ids) for live in self._live if live.total > -np.inf]
+        return _common_prefix([*able, *(hypothesis.token_ids for hypothesis in self._finished)])
+
     def hypotheses(self) -> tuple[Hypothesis, ...]:
         """The best `num_hypotheses`, best first, once the search has ended."""
         return tuple(self._finished[: self._options.num_hypotheses])
@@ -155,6 +164,12 @@ def start_search(options: DecodingOptions, eos_id: int) -> Search:
     if options.beam_size == 1:
         return GreedySearch(options, eos_id)
     return BeamSearch(options, eos_id)
+
+
+def _common_prefix(rows: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    first, last = min(rows), max(rows)  # those between share what these two share
+    length = next((n for n, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), None)
+    return first[:length]
 
 
 def _finish(token_ids: list[int], total: float, eos_id: int, length_penalty: float) -> Hypothesis:

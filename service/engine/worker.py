@@ -34,6 +34,13 @@ class Running:
     slots: list[int]
     admitted_at: float
     num_steps: int = 0
+    num_settled: int = 0
+
+    def tell(self) -> None:
+        """Tell who listens about tokens that are settled now."""
+        if self.job.on_tokens and len(settled := self.search.settled_ids()) > self.num_settled:
+            self.num_settled = len(settled)
+            self.job.on_tokens(settled)
 
 
 @dataclass
@@ -212,6 +219,7 @@ class Worker:
             else:
                 parents = [slots[parent] for parent in choice.parents]
                 self._slots.advance(slots, parents, choice.token_ids)
+                running.tell()
         self._tally.decode_seconds += time.monotonic() - started
         return finished
 

@@ -94,6 +94,9 @@ class StubEngine:
             )
             for rank in range(job.options.num_hypotheses)
         )
+        if job.on_tokens:
+            for count in range(1, len(hypotheses[0].token_ids) + 1):
+                job.on_tokens(hypotheses[0].token_ids[:count])
         job.future.set_result(
             JobResult(hypotheses=hypotheses, queue_seconds=0.25, decode_seconds=0.5, num_steps=1)
         )

@@ -46,11 +46,13 @@ class RunningServer:
         self._server.should_exit = True
 
 
-def post_without_waiting(server: RunningServer) -> socket.socket:
+def post_without_waiting(
+    server: RunningServer, path: bytes = b"/translate", body: bytes = HELLO
+) -> socket.socket:
     connection = socket.create_connection(server.address)
     connection.sendall(
-        b"POST /translate HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n"
-        b"Content-Length: %d\r\n\r\n%s" % (len(HELLO), HELLO)
+        b"POST %s HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n"
+        b"Content-Length: %d\r\n\r\n%s" % (path, len(body), body)
     )
     return connection
 
@@ -66,6 +68,22 @@ def test_a_client_that_goes_has_its_job_dropped(make_app: MakeApp, engine: StubE
         with server.client() as client:
             while cancelled not in client.get("/metrics").text:
                 pass
+
+
+def test_a_client_that_goes_in_the_middle_of_a_stream_has_its_job_dropped(
+    make_app: MakeApp, engine: StubEngine
+) -> None:
+    body = b'{"texts": [" Hallo"], "source": "de", "target": "en", "stream": true}'
+    engine.gate.clear()
+    with RunningServer(make_app()) as server:
+        with post_without_waiting(server, b"/v1/translate", body) as connection:
+            with connection.makefile("rb") as reply:
+                while not (line := reply.readline()).startswith(b"data: "):
+                    assert line
+                assert line == b'data: {"index": 0, "text": " "}\n'
+            assert not engine.dropped.is_set()
+
+        assert engine.dropped.wait(timeout=10)
 
 
 def test_a_stop_finishes_the_requests_that_are_in(make_app: MakeApp, engine: StubEngine) -> None:

@@ -9,6 +9,7 @@ from service.draft import Drafter
 from service.errors import DeadlineExceeded, EngineFailure, QueueFull, UnsupportedPair
 from service.metrics import RequestMetrics
 from service.settings import Settings
+from service.streaming import Delta, Event, SegmentEnd
 from service.translate import Translator
 from service.translation import TranslationReply, TranslationRequest
 from tests.service.stub_engine import EOS_ID, TAG_IDS, StubEngine, StubTokenizer
@@ -130,3 +131,76 @@ def test_two_hundred_requests_at_once_are_all_answered_right(
 
     texts = [reply.translations[0].candidates[0].text for reply in replies]
     assert texts == [f"NUMMER {n}. JA, {n}!" for n in range(200)]
+
+
+def collect(translator: Translator, *texts: str) -> list[Event | TranslationReply]:
+    async def scenario() -> list[Event | TranslationReply]:
+        return [event async for event in translator.stream(request(*texts))]
+
+    return asyncio.run(scenario())
+
+
+def test_a_stream_ends_with_the_reply_that_its_pieces_make(backend: Backend) -> None:
+    translator = make_translator(backend)
+    *events, reply = collect(translator, " Eins. Zwei!\n", "", "Drei.")
+
+    assert isinstance(reply, TranslationReply)
+    assert reply.translations == translate(translator, " Eins. Zwei!\n", "", "Drei.").translations
+    for index, translation in enumerate(reply.translations):
+        pieces = [e.text for e in events if isinstance(e, Delta) and e.index == index]
+        assert "".join(pieces) == translation.candidates[0].text
+    ends = {(e.index, e.segment): e.text for e in events if isinstance(e, SegmentEnd)}
+    assert ends == {(0, 0): "EINS.", (0, 1): "ZWEI!", (2, 0): "DREI."}
+    assert len(events) > 10  # letter by letter
+
+
+def test_a_stream_that_cannot_begin_raises_before_its_first_event(
+    backend: Backend, engine: StubEngine
+) -> None:
+    engine.is_full = True
+
+    with pytest.raises(QueueFull):
+        collect(make_translator(backend), " Eins.")
+
+
+def test_a_job_that_fails_ends_the_stream_and_cancels_its_siblings(
+    backend: Backend, engine: StubEngine
+) -> None:
+    engine.error = EngineFailure("a step failed")
+    seen: list[Event | TranslationReply] = []
+
+    async def scenario() -> None:
+        async for event in make_translator(backend).stream(request(f" Eins. {engine.poison} A.")):
+            seen.append(event)
+
+    with pytest.raises(EngineFailure, match="a step failed"):
+        asyncio.run(scenario())
+    assert seen[0] == Delta(index=0, text=" ")
+    assert not any(isinstance(event, TranslationReply) for event in seen)
+
+
+def test_a_stream_that_is_closed_cancels_its_jobs(backend: Backend, engine: StubEngine) -> None:
+    engine.gate.clear()
+
+    async def scenario() -> None:
+        events = make_translator(backend).stream(request(" Eins. Zwei."))
+        assert await anext(events) == Delta(index=0, text=" ")
+        await events.aclose()
+
+    asyncio.run(scenario())
+    assert [job.cancelled for job in engine.jobs] == [True, True]
+
+
+def test_tokens_that_come_when_the_loop_is_closed_harm_nobody(
+    backend: Backend, engine: StubEngine
+) -> None:
+    """An engine outlives the requests of a server that stops."""
+    engine.gate.clear()
+
+    async def scenario() -> None:
+        await anext(make_translator(backend).stream(request(" Eins.")))
+
+    asyncio.run(scenario())
+    [job] = engine.jobs
+    assert job.on_tokens
+    job.on_tokens((1, 2))

@@ -211,33 +211,27 @@ def test_a_bug_in_on_step_fails_running_and_waiting_jobs(
     assert_lost(engine, jobs)
 
 
-def test_a_worker_that_is_sound_finishes_its_jobs_beside_one_that_is_lost(
-    start: StartEngine, runner: ToyRunner
+def test_a_worker_that_is_sound_finishes_its_job_beside_one_that_is_lost(
+    runner: ToyRunner,
 ) -> None:
-    """The toy's decoder tells the workers apart by their threads."""
-    both_run = threading.Barrier(2)
-    lost: list[str] = []
+    other_runs = threading.Event()
 
     def on_step(_report: StepReport) -> None:
-        name = threading.current_thread().name
-        if not lost:
-            both_run.wait(WAIT_SECONDS)
-            if name == "worker-0":
-                lost.append(name)
-                raise KeyError("a bug")
+        if threading.current_thread().name == "worker-0":
+            assert other_runs.wait(WAIT_SECONDS)
+            raise KeyError("a bug")
+        other_runs.set()
 
+    engine = Engine(runner, replace(LIMITS, num_workers=2), on_step=on_step)
     jobs = [make_job((ENDLESS, n), max_target_tokens=20) for n in range(2)]
-    has_two = threading.Barrier(2)
-    runner.on_decode = lambda: None if lost else (has_two.wait(WAIT_SECONDS), None)[1]
-    engine = start(on_step, num_workers=2)
     for job in jobs:
         engine.submit(job)
 
+    engine.start()
+
     assert engine.drain(WAIT_SECONDS)
-    failed = [job for job in jobs if isinstance(error_of(job), EngineFailure)]
-    sound = [job for job in jobs if job not in failed]
-    assert len(failed) == len(sound) == 1
-    assert sound[0].future.result().hypotheses == run_alone(sound[0]).hypotheses
+    [sound] = [job for job in jobs if not isinstance(error_of(job), EngineFailure)]
+    assert sound.future.result().hypotheses == run_alone(sound).hypotheses
     assert not engine.is_healthy
 
 
