@@ -1,9 +1,13 @@
-"""Exact weight rewrites for inference: norms folded, projections packed and centred.
+"""Exact weight rewrites for inference: norms folded, projections packed, the stream turned.
 
 A pre-norm model normalises what it reads from the residual stream, and a layer norm
 first subtracts the mean. If everything that is written to the stream has mean zero, that
 step does nothing and RMS normalisation is left; gain and bias move into the linear map that
-reads the norm. Post-norm models keep their norms.
+reads the norm. RMS normalisation does not see a rotation, so writers may turn what they write
+and readers turn it back: no channel stands out any more, and 8 bits hold all of them.
+Post-norm models keep their norms, and their stream as it is.
+
+Source: Ashkboos et al. 2024, "QuaRot", section 4, stage 1a, with any rotation for Hadamard's.
 """
 
 import math
@@ -73,6 +77,12 @@ class FoldedModel:
     output: Linear
 
 
+def rotation(size: int) -> npt.NDArray[np.float64]:
+    """A rotation that spreads every direction over all others: (size, size), always the same."""
+    noise = np.random.default_rng(1).normal(size=(size, size))
+    return np.linalg.qr(noise).Q
+
+
 def fold(checkpoint: Checkpoint) -> FoldedModel:
     """Rewrite a checkpoint's weights for inference, in float64 until the end."""
     return _Folder(checkpoint).fold()
@@ -84,6 +94,7 @@ class _Folder:
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.config = checkpoint.model
         self.is_pre = checkpoint.model.norm == "pre"
+        self.rotation = rotation(self.config.d_model)
         self.weights: Mapping[str, npt.NDArray[np.float64]] = {
             name: weight.double().numpy() for name, weight in checkpoint.weights.items()
         }
@@ -94,8 +105,8 @@ class _Folder:
         embedding = self.weights["embedding.weight"] * math.sqrt(config.d_model)
         return FoldedModel(
             config=config,
-            embedding=self._centre(embedding).astype(np.float32),
-            positions=self._centre(positions.numpy()).astype(np.float32),
+            embedding=self._to_stream(embedding),
+            positions=self._to_stream(positions.numpy()),
             encoder=tuple(
                 self._layer(f"encoder.layers.{number}")
                 for number in range(config.num_encoder_layers)
@@ -152,19 +163,20 @@ class _Folder:
         """A linear map that reads `norm`: (x * gain + offset) @ W + b, as one map of x."""
         if self.is_pre:
             gain, offset = self.weights[f"{norm}.gain"], self.weights[f"{norm}.bias"]
-            weight, bias = gain[:, None] * weight, bias + offset @ weight
+            bias = bias + offset @ weight
+            weight = self.rotation.T @ (gain[:, None] * weight)
         return Linear(weight.astype(np.float32), bias.astype(np.float32))
 
     def _write(self, name: str) -> Linear:
         """A linear map that writes to the residual stream."""
         weight, bias = self.weights[f"{name}.weight"].T, self.weights[f"{name}.bias"]
-        return Linear(
-            self._centre(weight).astype(np.float32), self._centre(bias).astype(np.float32)
-        )
+        return Linear(self._to_stream(weight), self._to_stream(bias))
 
-    def _centre(self, rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Take the mean out of what is written to the residual stream."""
-        return rows - rows.mean(axis=-1, keepdims=True) if self.is_pre else rows
+    def _to_stream(self, rows: npt.NDArray[np.float64]) -> Array:
+        """What is written to the residual stream of a pre-norm model: mean taken out, turned."""
+        if self.is_pre:
+            rows = (rows - rows.mean(axis=-1, keepdims=True)) @ self.rotation
+        return rows.astype(np.float32)
 
     def _norm(self, name: str) -> Norm | None:
         if self.is_pre:

@@ -1,11 +1,13 @@
 """Folded weights compute what the original weights compute."""
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
 
-from export.fold import FoldedLayer, FoldedModel, Linear, Norm, fold
+from export.fold import FoldedLayer, FoldedModel, Linear, Norm, fold, rotation
 from model.config import NormPosition
 from model.masks import padding_mask
 from tests.bundles import sources, tiny_checkpoint, tiny_tokenizer
@@ -108,6 +110,7 @@ def test_folded_weights_give_the_logits_of_the_model(norm: NormPosition, tie_out
 
 def test_what_is_written_to_the_stream_of_a_pre_norm_model_has_mean_zero() -> None:
     folded = fold(tiny_checkpoint("pre"))
+    back = rotation(folded.config.d_model).T
 
     written = [folded.embedding, folded.positions]
     for layer in (*folded.encoder, *folded.decoder):
@@ -116,7 +119,26 @@ def test_what_is_written_to_the_stream_of_a_pre_norm_model_has_mean_zero() -> No
                 written += [linear.weight, linear.bias[None]]
 
     for rows in written:
-        assert np.abs(rows.mean(axis=-1)).max() < 1e-6
+        assert np.abs((rows @ back).mean(axis=-1)).max() < 1e-6
+
+
+def test_a_rotation_keeps_lengths_and_is_always_the_same() -> None:
+    turn = rotation(24)
+
+    np.testing.assert_allclose(turn @ turn.T, np.eye(24), atol=1e-12)
+    np.testing.assert_array_equal(turn, rotation(24))
+
+
+def test_a_channel_that_stands_out_is_spread_over_the_stream() -> None:
+    checkpoint = tiny_checkpoint("pre")
+    weights = dict(checkpoint.weights)
+    weights["embedding.weight"] = weights["embedding.weight"].clone()
+    weights["embedding.weight"][:, 3] *= 100
+
+    rows = fold(replace(checkpoint, weights=weights)).embedding
+
+    magnitudes = np.abs(rows).mean(axis=0)
+    assert magnitudes.max() < 5 * magnitudes.mean()  # it is 20 times the mean where it stood
 
 
 def test_only_a_post_norm_model_keeps_its_norms() -> None:
