@@ -13,6 +13,7 @@ from onnx import ModelProto
 from rich.console import Console
 
 from export.bundle import file_entries, write_bundle
+from export.calibrate import calibrate
 from export.decoder_graph import decoder_graph
 from export.encoder_graph import encoder_graph
 from export.errors import ExportError
@@ -46,12 +47,15 @@ GOLDEN_PER_DIRECTION = 3
 Graphs = tuple[ModelProto, ModelProto]
 
 
-def build_graphs(loaded: Checkpoint, precisions: Sequence[str]) -> dict[str, Graphs]:
-    """Encoder and decoder graph of each precision."""
+def build_graphs(loaded: Checkpoint, samples: Sequence[Sample]) -> dict[str, Graphs]:
+    """Encoder and decoder graph of each precision; int8 is calibrated on `samples`."""
     folded = fold(loaded)
     encoder, decoder = encoder_graph(folded), decoder_graph(folded)
-    graphs = {"float32": (encoder, decoder), "int8": (quantise(encoder), quantise(decoder))}
-    return {precision: graphs[precision] for precision in precisions}
+    encoder_steps, decoder_steps = calibrate(loaded.model, encoder, decoder, samples)
+    return {
+        "int8": (quantise(encoder, encoder_steps), quantise(decoder, decoder_steps)),
+        "float32": (encoder, decoder),
+    }
 
 
 def make_samples(loaded: Checkpoint, sentences: Mapping[str, Sequence[str]]) -> list[Sample]:
@@ -155,7 +159,7 @@ def export(arguments: argparse.Namespace, console: Console) -> None:
     files: dict[str, bytes] = {"tokenizer.model": loaded.tokenizer.model}
     parity: dict[str, Parity] = {}
     found: list[list[Array]] = []
-    for precision, graphs in build_graphs(loaded, PRECISIONS).items():
+    for precision, graphs in build_graphs(loaded, samples).items():
         onnx_model = OnnxModel(loaded.model, *graphs)
         logits = [onnx_logits(onnx_model, sample) for sample in samples]
         figures = measure(samples, logits)
@@ -195,7 +199,9 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--name", help="of the model [the recipe's]")
     parser.add_argument("--version", default="1")
     parser.add_argument(
-        "--sentences", type=Path, help="JSON {language: [sentence, ...]} to check on"
+        "--sentences",
+        type=Path,
+        help="JSON {language: [sentence, ...]} to calibrate int8 and check on",
     )
     parser.add_argument("--attribution", type=Path, help="text about the training data's sources")
     parser.add_argument("--licence", default="not stated", help="of the weights")

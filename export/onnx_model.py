@@ -1,6 +1,6 @@
 """Run the two graphs plainly, one segment at a time: enough to check them, too slow to serve."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,19 +25,37 @@ def session_options() -> onnxruntime.SessionOptions:
     return options
 
 
-def _session(model: onnx.ModelProto, signature: Signature) -> onnxruntime.InferenceSession:
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), session_options(), providers=["CPUExecutionProvider"]
-    )
-    for ports, found in (
-        (signature.inputs, session.get_inputs()),
-        (signature.outputs, session.get_outputs()),
-    ):
-        wanted = [(port.name, _onnx_dtype(port.dtype), list(port.axes)) for port in ports]
-        actual = [(value.name, value.type, list(value.shape)) for value in found]
-        if wanted != actual:
-            raise SignatureMismatch(f"{model.graph.name}: wanted {wanted}, the graph has {actual}")
-    return session
+class _Session:
+    """A graph, checked against its signature.
+
+    Attributes:
+        observed: what each output behind those of the signature held, run after run.
+    """
+
+    def __init__(self, model: onnx.ModelProto, signature: Signature) -> None:
+        self._session = onnxruntime.InferenceSession(
+            model.SerializeToString(), session_options(), providers=["CPUExecutionProvider"]
+        )
+        outputs = self._session.get_outputs()
+        for ports, found in (
+            (signature.inputs, self._session.get_inputs()),
+            (signature.outputs, outputs[: len(signature.outputs)]),
+        ):
+            wanted = [(port.name, _onnx_dtype(port.dtype), list(port.axes)) for port in ports]
+            actual = [(value.name, value.type, list(value.shape)) for value in found]
+            if wanted != actual:
+                name = model.graph.name
+                raise SignatureMismatch(f"{name}: wanted {wanted}, the graph has {actual}")
+        self.observed: dict[str, list[Array]] = {
+            output.name: [] for output in outputs[len(signature.outputs) :]
+        }
+
+    def run(self, names: Sequence[str], feeds: Mapping[str, Any]) -> list[Array]:
+        """The outputs of these names; others are kept if they are observed."""
+        found: list[Array] = self._session.run([*names, *self.observed], feeds)
+        for seen, value in zip(self.observed.values(), found[len(names) :], strict=True):
+            seen.append(value)
+        return found[: len(names)]
 
 
 def _onnx_dtype(dtype: str) -> str:
@@ -47,6 +65,9 @@ def _onnx_dtype(dtype: str) -> str:
 class OnnxModel:
     """An encoder and a decoder-step graph, loaded and checked against their signatures.
 
+    Attributes:
+        observed: of the encoder and of the decoder, what their further outputs held in all
+            runs so far, by name.
     Raises:
         SignatureMismatch: if a port has another name, dtype or axes.
     """
@@ -55,13 +76,14 @@ class OnnxModel:
         self, config: ModelConfig, encoder: onnx.ModelProto, decoder: onnx.ModelProto
     ) -> None:
         self.config = config
-        self._encoder = _session(encoder, encoder_signature(config))
-        self._decoder = _session(decoder, decoder_signature(config))
+        self._encoder = _Session(encoder, encoder_signature(config))
+        self._decoder = _Session(decoder, decoder_signature(config))
+        self.observed = self._encoder.observed, self._decoder.observed
 
     def encode(self, source_ids: Sequence[int]) -> Array:
         """Keys and values of the source: (2 * layers, 1, heads, source, head_dim)."""
         places = np.arange(len(source_ids), dtype=np.int64)
-        cross: Array = self._encoder.run(
+        [cross] = self._encoder.run(
             ["cross"],
             {
                 "ids": np.array(source_ids, dtype=np.int64),
@@ -70,7 +92,7 @@ class OnnxModel:
                 "packed_index": places,
                 "lengths": np.array([len(source_ids)], dtype=np.int64),
             },
-        )[0]
+        )
         return cross
 
     def logits(self, source_ids: Sequence[int], target_ids: Sequence[int]) -> Array:

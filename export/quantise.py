@@ -1,11 +1,11 @@
-"""A float32 graph to an int8 one whose every row keeps a scale of its own.
+"""A float32 graph to an int8 one whose rows never see each other.
 
-Each matrix product with a constant matrix becomes: the row's largest magnitude, the row
-divided by it and rounded to 8 bits, an integer product, and the scale multiplied back. The
-scale of a row is found in that row alone, so its neighbours in the batch cannot change its
+Each matrix product with a constant matrix becomes: its rows rounded to 8 bits with the step
+that calibration found, and an integer product that is scaled back and given its bias in one
+node. Nothing is measured while it runs, so a row's neighbours in the batch cannot change its
 result (dynamic quantisation with one scale for the whole batch would).
 
-What stays float: attention (both operands are activations), norms, residual sums, biases.
+What stays float: attention (both operands are activations), norms, residual sums.
 The embedding table is stored as 8 bits with a scale for each row.
 """
 
@@ -17,21 +17,23 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from export.calibrate import SMALLEST, Steps, products
 from export.graph import CONTRIB
 
-SMALLEST = 1e-8  # a row of zeros is divided by this instead of by its magnitude
 SIGNED_ZERO = 128  # uint8 that stands for 0.0 where values have both signs
 
 
-def quantise(model: onnx.ModelProto) -> onnx.ModelProto:
+def quantise(model: onnx.ModelProto, steps: Steps) -> onnx.ModelProto:
     """The int8 graph: the same names, shapes and float32 ports as `model`.
 
+    Args:
+        steps: the step of everything that a product reads, by its name.
     Raises:
         onnx.checker.ValidationError: if the result is not well-formed.
     """
     quantised = onnx.ModelProto()
     quantised.CopyFrom(model)
-    _Quantiser(quantised.graph).run()
+    _Quantiser(quantised.graph, steps).run()
     onnx.checker.check_model(quantised)
     return quantised
 
@@ -48,20 +50,21 @@ def quantise_columns(
 class _Quantiser:
     """Rewrites one graph in place."""
 
-    def __init__(self, graph: onnx.GraphProto) -> None:
+    def __init__(self, graph: onnx.GraphProto, steps: Steps) -> None:
         self.graph = graph
+        self.steps = steps
         self.weights = {tensor.name: tensor for tensor in graph.initializer}
-        self.producers = {output: node.op_type for node in graph.node for output in node.output}
-        self.quantised_inputs: dict[str, tuple[str, str, str, str]] = {}
+        self.products = {node.output[0]: node for node in products(graph)}
+        self.positive = {node.output[0] for node in graph.node if node.op_type == "Relu"}
         self.nodes: list[onnx.NodeProto] = []
 
     def run(self) -> None:
         for node in self.graph.node:
-            if node.op_type == "MatMul" and node.input[1] in self.weights:
-                self._quantise_product(node)
+            if node.op_type == "Add" and node.input[0] in self.products:
+                self._quantise_linear(self.products[node.input[0]], node)
             elif node.op_type == "Gather" and node.input[0] == "embedding.weight":
                 self._quantise_lookup(node)
-            else:
+            elif node.output[0] not in self.products:
                 self.nodes.append(node)
         used = {name for node in self.nodes for name in node.input}
         del self.graph.node[:]
@@ -71,43 +74,28 @@ class _Quantiser:
             self.weights[name] for name in sorted(used & set(self.weights))
         )
 
-    def _quantise_product(self, node: onnx.NodeProto) -> None:
-        """x @ W: integer product of x's rows over their magnitudes, times the magnitudes."""
-        x, weight = node.input
-        rows, magnitude, scale, zero = self._quantised_rows(x)
+    def _quantise_linear(self, product: onnx.NodeProto, add: onnx.NodeProto) -> None:
+        """x @ W + b: an integer product of x's levels, times its step, plus b.
+
+        What a ReLU wrote has no negative values, so all 256 levels go to the positive ones.
+        """
+        x, weight = product.input
+        step = self._weight(f"{weight}.step", np.float32(self.steps[x]))
+        is_positive = x in self.positive
+        zero = self._weight(
+            "positive.zero" if is_positive else "signed.zero",
+            np.uint8(0 if is_positive else SIGNED_ZERO),
+        )
+        levels = self._add("QuantizeLinear", [x, step, zero], f"{x}.uint8")
         columns, column_scale = quantise_columns(numpy_helper.to_array(self.weights[weight]))
         integers = self._weight(f"{weight}.int8", columns)
         column_scales = self._weight(f"{weight}.scale", column_scale)
-        product = f"{node.output[0]}.unscaled"
         self._add(
             "MatMulIntegerToFloat",
-            [rows, integers, scale, column_scales, zero],
-            product,
+            [levels, integers, step, column_scales, zero, "", add.input[1]],
+            add.output[0],
             domain=CONTRIB,
         )
-        self._add("Mul", [product, magnitude], node.output[0])
-
-    def _quantised_rows(self, x: str) -> tuple[str, str, str, str]:
-        """Names of x as uint8, its rows' magnitudes, and the scale and zero of the uint8.
-
-        What a ReLU wrote has no negative values, so all 8 bits go to the positive ones.
-        """
-        if x in self.quantised_inputs:
-            return self.quantised_inputs[x]
-        is_positive = self.producers.get(x) == "Relu"
-        magnitudes = x if is_positive else self._add("Abs", [x], f"{x}.abs")
-        last = self._weight("last_axis", np.array([-1], dtype=np.int64))
-        largest = self._add("ReduceMax", [magnitudes, last], f"{x}.largest", keepdims=1)
-        smallest = self._weight("smallest", np.float32(SMALLEST))
-        magnitude = self._add("Max", [largest, smallest], f"{x}.magnitude")
-        unit = self._add("Div", [x, magnitude], f"{x}.unit")
-        kind = "positive" if is_positive else "signed"
-        step, zero_point = (1 / 255, 0) if is_positive else (1 / 127, SIGNED_ZERO)
-        scale = self._weight(f"{kind}.scale", np.float32(step))
-        zero = self._weight(f"{kind}.zero", np.uint8(zero_point))
-        rows = self._add("QuantizeLinear", [unit, scale, zero], f"{x}.uint8")
-        self.quantised_inputs[x] = rows, magnitude, scale, zero
-        return self.quantised_inputs[x]
 
     def _quantise_lookup(self, node: onnx.NodeProto) -> None:
         """Look up a row of int8 and its scale instead of a row of float32."""

@@ -1,4 +1,4 @@
-"""Self-written sentences that an export is checked on, by language."""
+"""Self-written sentences that an export is calibrated and checked on, by language."""
 
 import json
 from collections.abc import Mapping, Sequence

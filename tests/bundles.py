@@ -12,7 +12,9 @@ from tempfile import TemporaryDirectory
 
 import torch
 
+from export.__main__ import Graphs, build_graphs, make_samples
 from export.__main__ import main as export_main
+from export.parity import Sample
 from model import checkpoint
 from model.checkpoint import Checkpoint
 from model.config import ModelConfig, NormPosition
@@ -81,6 +83,19 @@ def tiny_checkpoint(norm: NormPosition = "pre", tie_output: bool = True) -> Chec
         history={"recipe": "tiny", "updates": 0, "tokens": 0, "hours": 0.0},
         extra={},
     )
+
+
+@cache
+def tiny_samples(norm: NormPosition = "pre", tie_output: bool = True) -> tuple[Sample, ...]:
+    """Translations by a tiny checkpoint, three in each direction."""
+    sentences = {code: write_sentences(code, 3, seed=4) for code in LEXICON}
+    return tuple(make_samples(tiny_checkpoint(norm, tie_output), sentences))
+
+
+def tiny_graphs(precision: str, norm: NormPosition = "pre", tie_output: bool = True) -> Graphs:
+    """Encoder and decoder of a tiny checkpoint, to be damaged at will."""
+    samples = tiny_samples(norm, tie_output)
+    return build_graphs(tiny_checkpoint(norm, tie_output), samples)[precision]
 
 
 def source_ids(text: str, target: str) -> tuple[int, ...]:

@@ -7,10 +7,10 @@ import numpy.typing as npt
 import onnxruntime
 import pytest
 
-from export.__main__ import PRECISIONS, build_graphs
+from export.__main__ import PRECISIONS
 from export.decoder_graph import _block_size
 from export.onnx_model import OnnxModel
-from tests.bundles import VOCAB_SIZE, sources, tiny_checkpoint
+from tests.bundles import VOCAB_SIZE, sources, tiny_checkpoint, tiny_graphs
 
 CAPACITY = 16
 SOURCE_CAPACITY = 32
@@ -22,14 +22,13 @@ Feeds = dict[str, npt.NDArray[Any]]
 
 @pytest.fixture(scope="module", params=PRECISIONS)
 def decoder(request: pytest.FixtureRequest) -> onnxruntime.InferenceSession:
-    _, graph = build_graphs(tiny_checkpoint(), [request.param])[request.param]
+    _, graph = tiny_graphs(request.param)
     return onnxruntime.InferenceSession(graph.SerializeToString())
 
 
 @pytest.fixture(scope="module")
 def encoder() -> OnnxModel:
-    checkpoint = tiny_checkpoint()
-    return OnnxModel(checkpoint.model, *build_graphs(checkpoint, ["float32"])["float32"])
+    return OnnxModel(tiny_checkpoint().model, *tiny_graphs("float32"))
 
 
 def start(encoder: OnnxModel, source: tuple[int, ...]) -> Feeds:

@@ -5,8 +5,8 @@ import numpy.typing as npt
 import onnxruntime
 import pytest
 
-from export.__main__ import PRECISIONS, build_graphs
-from tests.bundles import sources, tiny_checkpoint
+from export.__main__ import PRECISIONS
+from tests.bundles import sources, tiny_graphs
 
 Floats = npt.NDArray[np.float32]
 
@@ -36,7 +36,7 @@ def encode(session: onnxruntime.InferenceSession, batch: list[tuple[int, ...]]) 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_a_segment_in_a_padded_batch_is_encoded_as_alone(precision: str) -> None:
-    encoder, _ = build_graphs(tiny_checkpoint(), [precision])[precision]
+    encoder, _ = tiny_graphs(precision)
     session = onnxruntime.InferenceSession(encoder.SerializeToString())
     batch = [*sources(7), (5, *range(280, 360), 3)]
 

@@ -164,8 +164,8 @@ def test_only_the_precisions_asked_for_are_shipped_but_all_are_checked(
 def damage(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make a decoder with a wrong weight out of the checkpoint."""
 
-    def build_wrong(loaded: Checkpoint, precisions: Sequence[str]) -> Mapping[str, Graphs]:
-        graphs = build_graphs(loaded, precisions)
+    def build_wrong(loaded: Checkpoint, samples: Sequence[Sample]) -> Mapping[str, Graphs]:
+        graphs = build_graphs(loaded, samples)
         _, decoder = graphs["float32"]
         [bias] = [one for one in decoder.graph.initializer if one.name == "output.bias"]
         wrong = numpy_helper.to_array(bias) + np.float32(0.01) * np.arange(400, dtype=np.float32)

@@ -5,12 +5,11 @@ import onnx
 import pytest
 import torch
 
-from export.__main__ import build_graphs
 from export.errors import SignatureMismatch
 from export.onnx_model import OnnxModel
 from model.config import NormPosition
 from model.masks import padding_mask
-from tests.bundles import sources, tiny_checkpoint, tiny_tokenizer
+from tests.bundles import sources, tiny_checkpoint, tiny_graphs, tiny_tokenizer
 
 # float32 rounding gave up to 3e-5 on these models.
 TOLERANCE = 1e-4
@@ -27,7 +26,7 @@ SHAPES: list[tuple[NormPosition, bool]] = [
 def test_float32_graphs_give_the_logits_of_pytorch(norm: NormPosition, tie_output: bool) -> None:
     checkpoint = tiny_checkpoint(norm, tie_output)
     model = checkpoint.build()
-    onnx_model = OnnxModel(checkpoint.model, *build_graphs(checkpoint, ["float32"])["float32"])
+    onnx_model = OnnxModel(checkpoint.model, *tiny_graphs("float32", norm, tie_output))
     fed = [tiny_tokenizer().bos_id, *range(290, 330)]
 
     for source in sources(4, seed=2):
@@ -64,8 +63,22 @@ def fix_axis(graph: onnx.ModelProto) -> None:
 def test_a_port_of_another_name_dtype_or_axis_is_refused(damage: object) -> None:
     assert callable(damage)
     checkpoint = tiny_checkpoint()
-    encoder, decoder = build_graphs(checkpoint, ["float32"])["float32"]
+    encoder, decoder = tiny_graphs("float32")
     damage(decoder)
 
     with pytest.raises(SignatureMismatch, match="decoder"):
         OnnxModel(checkpoint.model, encoder, decoder)
+
+
+def test_further_outputs_are_observed_run_after_run() -> None:
+    encoder, decoder = tiny_graphs("float32")
+    encoder.graph.output.append(onnx.helper.make_tensor_value_info("embedded", 1, None))
+    onnx_model = OnnxModel(tiny_checkpoint().model, encoder, decoder)
+    batch = sources(2)
+
+    for source in batch:
+        onnx_model.encode(source)
+
+    in_encoder, in_decoder = onnx_model.observed
+    assert [len(rows) for rows in in_encoder["embedded"]] == [len(source) for source in batch]
+    assert in_decoder == {}

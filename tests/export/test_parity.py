@@ -8,7 +8,6 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from export.__main__ import build_graphs
 from export.errors import ShapeMismatch, ValueMismatch
 from export.onnx_model import OnnxModel
 from export.parity import (
@@ -23,7 +22,7 @@ from export.parity import (
     onnx_logits,
     require_parity,
 )
-from tests.bundles import tiny_checkpoint, tiny_tokenizer, write_sentences
+from tests.bundles import tiny_checkpoint, tiny_graphs, tiny_tokenizer, write_sentences
 
 SOUND = Parity(
     sentences=10,
@@ -53,7 +52,7 @@ def change_weight(graph: onnx.ModelProto, name: str, factor: float) -> None:
 def check(samples: Sequence[Sample], damaged: str = "", factor: float = 1.0) -> None:
     """Pass the float32 graphs through the gate, after damage to a weight of the decoder."""
     checkpoint = tiny_checkpoint()
-    encoder, decoder = build_graphs(checkpoint, ["float32"])["float32"]
+    encoder, decoder = tiny_graphs("float32")
     if damaged:
         change_weight(decoder, damaged, factor)
     onnx_model = OnnxModel(checkpoint.model, encoder, decoder)

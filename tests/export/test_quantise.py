@@ -9,11 +9,11 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from export.__main__ import build_graphs
+from export.calibrate import products
 from export.graph import IR_VERSION, OPSET
 from export.onnx_model import session_options
-from export.quantise import SMALLEST, quantise, quantise_columns
-from tests.bundles import tiny_checkpoint
+from export.quantise import quantise, quantise_columns
+from tests.bundles import tiny_graphs
 
 Floats = npt.NDArray[np.float32]
 ROUNDING = 1e-6  # of float32, in sums of some tens of products
@@ -39,23 +39,30 @@ def make_graph(nodes: list[onnx.NodeProto], weights: dict[str, Floats], x: Any) 
     return model
 
 
-def run_quantised(nodes: list[onnx.NodeProto], weights: dict[str, Floats], x: Any) -> Floats:
-    model = quantise(make_graph(nodes, weights, x))
+def run_quantised(
+    nodes: list[onnx.NodeProto], weights: dict[str, Floats], x: Any, steps: dict[str, float]
+) -> Floats:
+    model = quantise(make_graph(nodes, weights, x), steps)
     session = onnxruntime.InferenceSession(model.SerializeToString(), session_options())
     [y] = session.run(["y"], {"x": x})
     return y
 
 
-def product(weight: Floats, x: Floats) -> Floats:
-    return run_quantised([helper.make_node("MatMul", ["x", "w"], ["y"])], {"w": weight}, x)
+def linear(weight: Floats, bias: Floats, x: Floats, step: float) -> Floats:
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["product"]),
+        helper.make_node("Add", ["product", "b"], ["y"]),
+    ]
+    return run_quantised(nodes, {"w": weight, "b": bias}, x, {"x": step})
 
 
-def product_of_relu(weight: Floats, x: Floats) -> Floats:
+def linear_of_relu(weight: Floats, bias: Floats, x: Floats, step: float) -> Floats:
     nodes = [
         helper.make_node("Relu", ["x"], ["positive"]),
-        helper.make_node("MatMul", ["positive", "w"], ["y"]),
+        helper.make_node("MatMul", ["positive", "w"], ["product"]),
+        helper.make_node("Add", ["product", "b"], ["y"]),
     ]
-    return run_quantised(nodes, {"w": weight}, x)
+    return run_quantised(nodes, {"w": weight, "b": bias}, x, {"positive": step})
 
 
 def test_a_weight_is_off_by_at_most_half_a_step_of_its_column(
@@ -86,57 +93,60 @@ def exact_weight(generator: np.random.Generator, rows: int) -> Floats:
 
 def error_in_steps(found: Floats, weight: Floats, x: Floats, step: float) -> float:
     """The largest error, in units of what rounding x by half a step may cause."""
-    allowed = np.abs(x).max(axis=1, keepdims=True) * step / 2 * np.abs(weight).sum(axis=0)
+    allowed = step / 2 * np.abs(weight).sum(axis=0)
     return float((np.abs(found - x.astype(np.float64) @ weight) / allowed).max())
 
 
-def test_a_product_is_off_by_at_most_half_a_step_of_its_row(
-    generator: np.random.Generator,
-) -> None:
-    weight = exact_weight(generator, 3)
-    x = (generator.normal(size=(500, 3)) * np.logspace(-3, 3, 500)[:, None]).astype(np.float32)
+def test_a_product_is_off_by_at_most_half_a_step(generator: np.random.Generator) -> None:
+    weight, bias = exact_weight(generator, 3), np.zeros(8, dtype=np.float32)
+    x = generator.uniform(-2, 2, size=(500, 3)).astype(np.float32)
 
-    found = product(weight, x)
+    found = linear(weight, bias, x, 2 / 127)
 
-    assert error_in_steps(found, weight, x, step=1 / 127) < 1 + 1e-3
+    assert error_in_steps(found, weight, x, 2 / 127) < 1 + 1e-3
 
 
-def test_what_a_relu_wrote_uses_all_256_values(generator: np.random.Generator) -> None:
-    weight = exact_weight(generator, 3)
-    x = np.abs(generator.normal(size=(500, 3))).astype(np.float32)
+def test_what_a_relu_wrote_uses_all_256_levels(generator: np.random.Generator) -> None:
+    weight, bias = exact_weight(generator, 3), np.zeros(8, dtype=np.float32)
+    x = generator.uniform(0, 2, size=(500, 3)).astype(np.float32)
 
-    found, signed = product_of_relu(weight, x), product(weight, x)
+    found = linear_of_relu(weight, bias, x, 2 / 255)
 
-    assert error_in_steps(found, weight, x, step=1 / 255) < 1 + 1e-3
-    assert error_in_steps(signed, weight, x, step=1 / 255) > 1.1  # the bound above can be missed
+    assert error_in_steps(found, weight, x, 2 / 255) < 1 + 1e-3
 
 
-def test_a_row_of_zeros_gives_zeros(generator: np.random.Generator) -> None:
+@pytest.mark.parametrize(("run", "largest"), [(linear, 127), (linear_of_relu, 255)])
+def test_what_is_out_of_range_is_cut_off(run: Any, largest: int) -> None:
+    weight, bias = np.eye(4, dtype=np.float32), np.zeros(4, dtype=np.float32)
+
+    found = run(weight, bias, np.full((1, 4), 1e6, dtype=np.float32), 0.5)
+
+    np.testing.assert_allclose(found, np.full((1, 4), largest * 0.5), rtol=ROUNDING)
+
+
+@pytest.mark.parametrize("run", [linear, linear_of_relu])
+def test_a_row_of_zeros_gives_the_bias(generator: np.random.Generator, run: Any) -> None:
     weight = generator.normal(size=(5, 4)).astype(np.float32)
+    bias = generator.normal(size=4).astype(np.float32)
 
-    found = product(weight, np.zeros((2, 5), dtype=np.float32))
+    found = run(weight, bias, np.zeros((2, 5), dtype=np.float32), 0.1)
 
-    assert not found.any()
-
-
-def test_a_row_below_the_smallest_magnitude_is_rounded_to_zero_and_finite() -> None:
-    found = product(np.ones((4, 4), dtype=np.float32), np.full((1, 4), SMALLEST / 1e6, "float32"))
-
-    assert np.abs(found).max() < 4 * SMALLEST
+    np.testing.assert_array_equal(found, [bias, bias])
 
 
-@pytest.mark.parametrize("run", [product, product_of_relu])
+@pytest.mark.parametrize("run", [linear, linear_of_relu])
 def test_rows_of_a_batch_do_not_influence_each_other(
     generator: np.random.Generator, run: Any
 ) -> None:
     weight = generator.normal(size=(32, 64)).astype(np.float32)
+    bias = generator.normal(size=64).astype(np.float32)
     x = generator.normal(size=(33, 32)).astype(np.float32)
     x[1] *= 1e4  # with one scale for the batch, all others would be rounded to nothing
 
-    together = run(weight, x)
+    together = run(weight, bias, x, 0.03)
 
     for row in range(len(x)):
-        np.testing.assert_array_equal(run(weight, x[row : row + 1])[0], together[row])
+        np.testing.assert_array_equal(run(weight, bias, x[row : row + 1], 0.03)[0], together[row])
 
 
 def test_an_embedding_is_off_by_at_most_half_a_step_of_its_row(
@@ -145,7 +155,7 @@ def test_an_embedding_is_off_by_at_most_half_a_step_of_its_row(
     table = (generator.normal(size=(20, 8)) * np.logspace(-3, 3, 20)[:, None]).astype(np.float32)
     nodes = [helper.make_node("Gather", ["embedding.weight", "x"], ["y"])]
 
-    found = run_quantised(nodes, {"embedding.weight": table}, np.arange(20, dtype=np.int64))
+    found = run_quantised(nodes, {"embedding.weight": table}, np.arange(20, dtype=np.int64), {})
 
     step = np.abs(table).max(axis=1, keepdims=True) / 127
     assert (np.abs(found - table) <= step * (0.5 + 1e-4)).all()
@@ -155,11 +165,11 @@ def test_a_product_of_two_activations_stays_as_it_is(generator: np.random.Genera
     x = generator.normal(size=(4, 4)).astype(np.float32)
     nodes = [helper.make_node("MatMul", ["x", "x"], ["y"])]
 
-    np.testing.assert_allclose(run_quantised(nodes, {}, x), x @ x, rtol=1e-5, atol=ROUNDING)
+    np.testing.assert_allclose(run_quantised(nodes, {}, x, {}), x @ x, rtol=1e-5, atol=ROUNDING)
 
 
 def test_no_float_copy_of_a_quantised_weight_is_left_in_the_file() -> None:
-    for graph in build_graphs(tiny_checkpoint(), ["int8"])["int8"]:
+    for graph in tiny_graphs("int8"):
         kept = {
             tensor.name
             for tensor in graph.graph.initializer
@@ -171,9 +181,9 @@ def test_no_float_copy_of_a_quantised_weight_is_left_in_the_file() -> None:
 
 
 def test_the_given_graph_is_left_as_it_was() -> None:
-    graph, _ = build_graphs(tiny_checkpoint(), ["float32"])["float32"]
+    graph, _ = tiny_graphs("float32")
     before = graph.SerializeToString()
 
-    quantise(graph)
+    quantise(graph, dict.fromkeys((node.input[0] for node in products(graph.graph)), 0.1))
 
     assert graph.SerializeToString() == before

@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from export.__main__ import build_graphs
 from export.onnx_model import OnnxModel
 from model.config import NormPosition
 from model.masks import padding_mask
-from tests.bundles import sources, tiny_checkpoint, tiny_tokenizer
+from tests.bundles import sources, tiny_checkpoint, tiny_graphs, tiny_tokenizer
 
 TOLERANCE = 1e-4  # float32 rounding gave up to 3e-5
 
@@ -17,7 +16,7 @@ TOLERANCE = 1e-4  # float32 rounding gave up to 3e-5
 def test_pytorch_cached_pytorch_uncached_and_onnx_agree(norm: NormPosition) -> None:
     checkpoint = tiny_checkpoint(norm)
     model = checkpoint.build()
-    onnx_model = OnnxModel(checkpoint.model, *build_graphs(checkpoint, ["float32"])["float32"])
+    onnx_model = OnnxModel(checkpoint.model, *tiny_graphs("float32", norm))
     source, fed = sources(1, seed=6)[0], [tiny_tokenizer().bos_id, *range(300, 340)]
     src_ids = torch.tensor([source])
     mask = padding_mask(src_ids, 0)
