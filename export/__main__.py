@@ -51,9 +51,9 @@ def build_graphs(loaded: Checkpoint, samples: Sequence[Sample]) -> dict[str, Gra
     """Encoder and decoder graph of each precision; int8 is calibrated on `samples`."""
     folded = fold(loaded)
     encoder, decoder = encoder_graph(folded), decoder_graph(folded)
-    encoder_steps, decoder_steps = calibrate(loaded.model, encoder, decoder, samples)
+    in_encoder, in_decoder = calibrate(loaded.model, encoder, decoder, samples)
     return {
-        "int8": (quantise(encoder, encoder_steps), quantise(decoder, decoder_steps)),
+        "int8": (quantise(encoder, in_encoder), quantise(decoder, in_decoder)),
         "float32": (encoder, decoder),
     }
 

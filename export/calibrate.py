@@ -1,4 +1,4 @@
-"""The step of each int8 activation: one number for all rows, found on text.
+"""What int8 must know of each activation, found on text: its step, and what goes together in it.
 
 A step that is fixed at export makes a row's result independent of its neighbours in a batch,
 and costs nothing at run time. It trades the rounding of many values against the cutting off of
@@ -6,6 +6,7 @@ a few large ones: the step with the smallest squared error over what was observe
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -14,14 +15,30 @@ from onnx import TensorProto, helper
 
 from export.onnx_model import OnnxModel
 from export.parity import Sample
+from export.rounding import SMALLEST
 from model.config import ModelConfig
 
 Array = npt.NDArray[np.float32]
-Steps = Mapping[str, float]
-
 # Shares of the largest magnitude at which values may be cut off; below them nothing was gained.
 CUTS = np.linspace(0.4, 1.0, 25)
-SMALLEST = 1e-8  # what is always zero still needs a step to be divided by
+
+
+@dataclass(frozen=True)
+class Activation:
+    """What a product reads.
+
+    Attributes:
+        step: what one of the 256 levels stands for.
+        is_positive: a ReLU wrote it; all levels but the lowest go above zero.
+        gram: (channels, channels) float64, the mean product of any two channels.
+    """
+
+    step: float
+    is_positive: bool
+    gram: npt.NDArray[np.float64]
+
+
+Activations = Mapping[str, Activation]
 
 
 def calibrate(
@@ -29,24 +46,28 @@ def calibrate(
     encoder: onnx.ModelProto,
     decoder: onnx.ModelProto,
     samples: Sequence[Sample],
-) -> tuple[Steps, Steps]:
-    """Steps for the float32 encoder and decoder: name of what a product reads -> step.
+) -> tuple[Activations, Activations]:
+    """Everything that products read in the float32 encoder and decoder, by name.
 
     Args:
         samples: sentences whose translation by PyTorch is scored step by step; at least one.
     """
-    graphs = (_tapped(encoder), _tapped(decoder))
-    onnx_model = OnnxModel(config, *graphs)
+    onnx_model = OnnxModel(config, _tapped(encoder), _tapped(decoder))
     for sample in samples:
         onnx_model.logits(sample.source_ids, sample.fed_ids)
-    encoder_steps, decoder_steps = (
-        {
-            name: best_step(np.concatenate(seen), is_positive=name in _positive(graph))
-            for name, seen in observed.items()
-        }
-        for observed, graph in zip(onnx_model.observed, graphs, strict=True)
-    )
-    return encoder_steps, decoder_steps
+    in_encoder, in_decoder = onnx_model.observed
+    return _describe(encoder, in_encoder), _describe(decoder, in_decoder)
+
+
+def _describe(model: onnx.ModelProto, observed: Mapping[str, list[Array]]) -> Activations:
+    positive = {node.output[0] for node in model.graph.node if node.op_type == "Relu"}
+    found = {}
+    for name, seen in observed.items():
+        rows = np.concatenate(seen)  # (token, channels)
+        wide, is_positive = rows.astype(np.float64), name in positive
+        step = best_step(rows, is_positive=is_positive)
+        found[name] = Activation(step, is_positive, wide.T @ wide / len(wide))
+    return found
 
 
 def products(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
@@ -69,11 +90,6 @@ def best_step(values: Array, *, is_positive: bool) -> float:
         return float(np.square(rounded - values).mean())
 
     return min((float(cut) * largest / highest for cut in CUTS), key=error)
-
-
-def _positive(model: onnx.ModelProto) -> set[str]:
-    """Names of what a ReLU wrote."""
-    return {node.output[0] for node in model.graph.node if node.op_type == "Relu"}
 
 
 def _tapped(model: onnx.ModelProto) -> onnx.ModelProto:

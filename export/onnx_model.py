@@ -16,12 +16,10 @@ Array = npt.NDArray[np.float32]
 
 
 def session_options() -> onnxruntime.SessionOptions:
-    """How graphs are run here: one thread, and int8 products that are exact on every CPU."""
+    """How graphs are run here: one thread, warnings not shown."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = 1
-    # As the service: exact int8 products on CPUs without VNNI, too.
-    options.add_session_config_entry("session.x64quantprecision", "1")
     return options
 
 

@@ -9,7 +9,7 @@ What stays float: attention (both operands are activations), norms, residual sum
 The embedding table is stored as 8 bits with a scale for each row.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,45 +17,36 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from export.calibrate import SMALLEST, Steps, products
+from export.calibrate import Activation, products
 from export.graph import CONTRIB
+from export.rounding import quantise_columns, quantise_factor
 
 SIGNED_ZERO = 128  # uint8 that stands for 0.0 where values have both signs
 
 
-def quantise(model: onnx.ModelProto, steps: Steps) -> onnx.ModelProto:
+def quantise(model: onnx.ModelProto, activations: Mapping[str, Activation]) -> onnx.ModelProto:
     """The int8 graph: the same names, shapes and float32 ports as `model`.
 
     Args:
-        steps: the step of everything that a product reads, by its name.
+        activations: everything that a product reads, by its name.
     Raises:
         onnx.checker.ValidationError: if the result is not well-formed.
     """
     quantised = onnx.ModelProto()
     quantised.CopyFrom(model)
-    _Quantiser(quantised.graph, steps).run()
+    _Quantiser(quantised.graph, activations).run()
     onnx.checker.check_model(quantised)
     return quantised
-
-
-def quantise_columns(
-    weight: npt.NDArray[np.float32],
-) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
-    """Round a matrix to int8, each column by a scale of its own: weight ~ rounded * scale."""
-    scale = np.maximum(np.abs(weight).max(axis=0), SMALLEST) / 127.0
-    rounded = np.rint(weight / scale).astype(np.int8)
-    return rounded, scale.astype(np.float32)
 
 
 class _Quantiser:
     """Rewrites one graph in place."""
 
-    def __init__(self, graph: onnx.GraphProto, steps: Steps) -> None:
+    def __init__(self, graph: onnx.GraphProto, activations: Mapping[str, Activation]) -> None:
         self.graph = graph
-        self.steps = steps
+        self.activations = activations
         self.weights = {tensor.name: tensor for tensor in graph.initializer}
         self.products = {node.output[0]: node for node in products(graph)}
-        self.positive = {node.output[0] for node in graph.node if node.op_type == "Relu"}
         self.nodes: list[onnx.NodeProto] = []
 
     def run(self) -> None:
@@ -75,27 +66,28 @@ class _Quantiser:
         )
 
     def _quantise_linear(self, product: onnx.NodeProto, add: onnx.NodeProto) -> None:
-        """x @ W + b: an integer product of x's levels, times its step, plus b.
-
-        What a ReLU wrote has no negative values, so all 256 levels go to the positive ones.
-        """
+        """x @ W + b: an integer product of x's levels, times its step, plus b."""
         x, weight = product.input
-        step = self._weight(f"{weight}.step", np.float32(self.steps[x]))
-        is_positive = x in self.positive
-        zero = self._weight(
-            "positive.zero" if is_positive else "signed.zero",
-            np.uint8(0 if is_positive else SIGNED_ZERO),
-        )
+        read = self.activations[x]
+        step = self._weight(f"{weight}.step", np.float32(read.step))
+        zero = self._zero(read.is_positive)
         levels = self._add("QuantizeLinear", [x, step, zero], f"{x}.uint8")
-        columns, column_scale = quantise_columns(numpy_helper.to_array(self.weights[weight]))
-        integers = self._weight(f"{weight}.int8", columns)
-        column_scales = self._weight(f"{weight}.scale", column_scale)
+        matrix = numpy_helper.to_array(self.weights[weight])
+        rounded, scale = quantise_factor(matrix, read.gram)
+        integers = self._weight(f"{weight}.int8", rounded)
+        scales = self._weight(f"{weight}.scale", scale)
         self._add(
             "MatMulIntegerToFloat",
-            [levels, integers, step, column_scales, zero, "", add.input[1]],
+            [levels, integers, step, scales, zero, "", add.input[1]],
             add.output[0],
             domain=CONTRIB,
         )
+
+    def _zero(self, is_positive: bool) -> str:
+        """The level that stands for 0.0; where nothing is negative, all others lie above it."""
+        if is_positive:
+            return self._weight("positive.zero", np.uint8(0))
+        return self._weight("signed.zero", np.uint8(SIGNED_ZERO))
 
     def _quantise_lookup(self, node: onnx.NodeProto) -> None:
         """Look up a row of int8 and its scale instead of a row of float32."""

@@ -49,9 +49,6 @@ class Runner:
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        # Without VNNI the quick int8 product cuts off large sums; this takes the exact one there,
-        # so that every CPU gets the same numbers.
-        options.add_session_config_entry("session.x64quantprecision", "1")
         sessions = []
         for name in (graphs.encoder, graphs.decoder):
             path = bundle.path / name

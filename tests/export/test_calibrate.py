@@ -41,24 +41,28 @@ def test_what_is_always_zero_gets_a_step_to_be_divided_by() -> None:
     assert best_step(np.zeros((4, 4), dtype=np.float32), is_positive=False) > 0
 
 
-def test_everything_that_a_product_reads_gets_a_step() -> None:
+def test_everything_that_a_product_reads_is_described() -> None:
     graphs = tiny_graphs("float32")
 
-    steps = calibrate(tiny_checkpoint().model, *graphs, tiny_samples())
+    found = calibrate(tiny_checkpoint().model, *graphs, tiny_samples())
 
-    for graph, found in zip(graphs, steps, strict=True):
-        assert set(found) == {node.input[0] for node in products(graph.graph)}
-        assert all(step > 0 for step in found.values())
+    for graph, activations in zip(graphs, found, strict=True):
+        sizes = {tensor.name: tensor.dims[0] for tensor in graph.graph.initializer}
+        read = {node.input[0]: sizes[node.input[1]] for node in products(graph.graph)}
+        assert {name: len(one.gram) for name, one in activations.items()} == read
+        relus = {node.output[0] for node in graph.graph.node if node.op_type == "Relu"}
+        assert {name for name, one in activations.items() if one.is_positive} == relus
 
 
-def test_a_step_is_that_of_what_the_samples_make_of_it() -> None:
+def test_an_activation_is_what_the_samples_make_of_it() -> None:
     # The first map of a pre-norm encoder reads normalised embeddings: rows of mean square one.
     encoder, decoder = tiny_graphs("float32")
-    first = products(encoder.graph)[0].input[0]
+    first, d_model = products(encoder.graph)[0].input[0], tiny_checkpoint().model.d_model
 
-    steps, _ = calibrate(tiny_checkpoint().model, encoder, decoder, tiny_samples())
+    activations, _ = calibrate(tiny_checkpoint().model, encoder, decoder, tiny_samples())
 
-    assert 1.5 / 127 < steps[first] < tiny_checkpoint().model.d_model ** 0.5 / 127
+    assert np.trace(activations[first].gram) == pytest.approx(d_model, rel=1e-3)
+    assert 1.5 / 127 < activations[first].step < d_model**0.5 / 127
 
 
 def test_the_graphs_that_are_observed_are_left_as_they_were() -> None:
