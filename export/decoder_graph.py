@@ -7,7 +7,6 @@ values of the source come from the encoder graph and are never computed again.
 
 import numpy as np
 import onnx
-from onnx import TensorProto
 
 from export.fold import FoldedLayer, FoldedModel
 from export.graph import CONTRIB, Graph
@@ -17,8 +16,7 @@ from export.signature import decoder_signature
 def decoder_graph(model: FoldedModel) -> onnx.ModelProto:
     """Write the float32 decoder-step graph."""
     graph = Graph(model)
-    positions = graph.add("Cast", "lengths", to=TensorProto.INT64)
-    x = graph.embed("ids", positions)  # (rows, d_model)
+    x = graph.embed("ids", "lengths")  # (rows, d_model)
     for number, layer in enumerate(model.decoder):
         name = f"decoder.{number}"
         read = _self_attention(graph, x, layer, number, name)
@@ -64,12 +62,11 @@ def _choose(graph: Graph, x: str) -> None:
     """Write `logits`, `log_normalisers` and `next_ids`.
 
     The best token is found in two stages, best of each block and best block, which is
-    several times faster than one ArgMax over the vocabulary. The sum of exponentials is
-    spelled out for the same reason; the largest logit is subtracted first, so that it
-    cannot overflow.
+    several times faster than one ArgMax over the vocabulary. LogSoftmax takes row after row, so a
+    row's sum of exponentials is the same in any company; the log probability of the best token is
+    close to zero, so what its logit exceeds it by is exact to float32.
     """
-    product = graph.linear(x, graph.model.output, "output")
-    logits = graph.add("Identity", product, name="logits")
+    logits = graph.linear(x, graph.model.output, "output", output="logits")
     vocab_size = graph.model.config.vocab_size
     block = _block_size(vocab_size)
     blocks = graph.add("Reshape", logits, graph.ints(0, vocab_size // block, block))
@@ -79,14 +76,10 @@ def _choose(graph: Graph, x: str) -> None:
     within = graph.add("ArgMax", chosen, axis=1, keepdims=1)  # (rows, 1)
     start = graph.add("Mul", best_block, graph.ints(block))
     graph.add("Squeeze", graph.add("Add", start, within), graph.ints(1), name="next_ids")
-    largest = graph.add("ReduceMax", best_of_block, graph.ints(1), keepdims=1)  # (rows, 1)
-    exponentials = graph.add("Exp", graph.add("Sub", logits, largest))
-    total = graph.add("ReduceSum", exponentials, graph.ints(1), keepdims=1)  # (rows, 1)
-    # Log takes four rows at once and the rest of them by another formula, so a row's result would
-    # depend on how many others there are; as a reduction (of one number) it is taken row by row.
-    logarithm = graph.add("ReduceLogSum", total, graph.ints(1), keepdims=1)
-    normalisers = graph.add("Add", logarithm, largest)
-    graph.add("Squeeze", normalisers, graph.ints(1), name="log_normalisers")
+    largest = graph.add("ReduceMax", best_of_block, graph.ints(1), keepdims=0)  # (rows)
+    log_probs = graph.add("LogSoftmax", logits, axis=1)  # (rows, vocab)
+    best_log_prob = graph.add("ReduceMax", log_probs, graph.ints(1), keepdims=0)  # (rows)
+    graph.add("Sub", largest, best_log_prob, name="log_normalisers")
 
 
 def _block_size(vocab_size: int) -> int:

@@ -58,11 +58,12 @@ class Graph:
         name = "ints_" + "_".join(str(value) for value in values).replace("-", "m")
         return self.constant(name, np.array(values, dtype=np.int64))
 
-    def linear(self, x: str, linear: Linear, name: str) -> str:
+    def linear(self, x: str, linear: Linear, name: str, output: str | None = None) -> str:
         """x @ weight + bias. The name is what quantisation and profiles show."""
         weight = self.constant(f"{name}.weight", linear.weight)
         bias = self.constant(f"{name}.bias", linear.bias)
-        return self.add("Add", self.add("MatMul", x, weight, name=f"{name}.product"), bias)
+        product = self.add("MatMul", x, weight, name=f"{name}.product")
+        return self.add("Add", product, bias, name=output)
 
     def embed(self, ids: str, positions: str) -> str:
         """Scaled token vectors plus the encoding of their positions."""

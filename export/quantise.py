@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 
 from export.calibrate import Activation, products
 from export.graph import CONTRIB
 from export.rounding import quantise_columns, quantise_factor
 
 SIGNED_ZERO = 128  # uint8 that stands for 0.0 where values have both signs
+SMALLEST_BLOCK = 16  # of GatherBlockQuantized; a power of two, and here never less than a row
 
 
 def quantise(model: onnx.ModelProto, activations: Mapping[str, Activation]) -> onnx.ModelProto:
@@ -90,15 +91,21 @@ class _Quantiser:
         return self._weight("signed.zero", np.uint8(SIGNED_ZERO))
 
     def _quantise_lookup(self, node: onnx.NodeProto) -> None:
-        """Look up a row of int8 and its scale instead of a row of float32."""
+        """Look up a row of 8 bits and its scale instead of a row of float32."""
         table, ids = node.input
         columns, scale = quantise_columns(numpy_helper.to_array(self.weights[table]).T)
-        rounded = self._weight(f"{table}.int8", np.ascontiguousarray(columns.T))
+        levels = (columns.T.astype(np.int16) + SIGNED_ZERO).astype(np.uint8)
+        rounded = self._weight(f"{table}.uint8", levels)
         scales = self._weight(f"{table}.scale", scale[:, None])
-        row = self._add("Gather", [rounded, ids], f"{node.output[0]}.int8")
-        row = self._add("Cast", [row], f"{node.output[0]}.float", to=TensorProto.FLOAT)
-        row_scale = self._add("Gather", [scales, ids], f"{node.output[0]}.scale")
-        self._add("Mul", [row, row_scale], node.output[0])
+        self._add(
+            "GatherBlockQuantized",
+            [rounded, ids, scales],
+            node.output[0],
+            domain=CONTRIB,
+            bits=8,
+            quantize_axis=1,
+            block_size=max(SMALLEST_BLOCK, 1 << (levels.shape[1] - 1).bit_length()),
+        )
 
     def _add(
         self, op: str, inputs: Iterable[str], output: str, domain: str = "", **attributes: Any

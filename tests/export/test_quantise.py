@@ -135,10 +135,13 @@ def test_rows_of_a_batch_do_not_influence_each_other(
         np.testing.assert_array_equal(run(weight, bias, x[row : row + 1], 0.03)[0], together[row])
 
 
+@pytest.mark.parametrize("d_model", [8, 24, 64])
 def test_an_embedding_is_off_by_at_most_half_a_step_of_its_row(
-    generator: np.random.Generator,
+    generator: np.random.Generator, d_model: int
 ) -> None:
-    table = (generator.normal(size=(20, 8)) * np.logspace(-3, 3, 20)[:, None]).astype(np.float32)
+    table = (generator.normal(size=(20, d_model)) * np.logspace(-3, 3, 20)[:, None]).astype(
+        np.float32
+    )
     nodes = [helper.make_node("Gather", ["embedding.weight", "x"], ["y"])]
 
     found = run_quantised(nodes, {"embedding.weight": table}, np.arange(20, dtype=np.int64), {})
