@@ -6,7 +6,7 @@ from typing import Protocol
 
 from service.detect import Detector
 from service.draft import Tokenizer
-from service.engine.report import StepReport
+from service.engine.report import Occupancy, StepReport
 from service.served_model import ServedModel
 from service.settings import Settings
 from service.translate import JobSink
@@ -17,6 +17,10 @@ class Engine(JobSink, Protocol):
 
     def drain(self, timeout_seconds: float) -> bool:
         """Take no more, finish what is in, and say whether that was done in time."""
+
+    @property
+    def occupancy(self) -> Occupancy:
+        """Say what is held now, over all workers."""
 
     @property
     def is_healthy(self) -> bool:

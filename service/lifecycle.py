@@ -107,6 +107,7 @@ class Service:
         self._phase = Phase.READY
         model = backend.model
         self._service_metrics.show_model(model, self.settings.threads)
+        self._engine_metrics.watch(lambda: backend.engine.occupancy)
         log_event(
             logging.INFO,
             "ready",

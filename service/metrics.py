@@ -3,12 +3,14 @@
 Label sets are closed: protocols, outcomes, the bundle's language pairs, finish reasons, kinds.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
-from service.engine.report import StepReport
+from service.engine.report import Occupancy, StepReport
 from service.served_model import ServedModel
 
 # Translation takes 5 ms to 5 s; one ladder for all times makes panels comparable.
@@ -106,11 +108,36 @@ class RequestMetrics:
             self._length_ratio.labels(pair).observe(target_tokens / source_tokens)
 
 
+class OccupancyCollector(Collector):
+    """What the engine holds, asked for at every scrape, so that it is true of all its workers."""
+
+    def __init__(self) -> None:
+        self.read: Callable[[], Occupancy] = Occupancy
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """One gauge each; all are of the same moment."""
+        held = self.read()
+        usage = held.reserved_tokens / max(1, held.max_reserved_tokens)
+        for name, value, meaning in (
+            ("queue_depth", held.queue_segments, "Sentences waiting for a slot."),
+            ("queue_tokens", held.queue_tokens, "Source tokens waiting for a slot."),
+            ("rows_running", held.rows, "Hypotheses being decoded, over all workers."),
+            ("slots", held.slots, "Most hypotheses that may be decoded at once."),
+            ("kv_cache_bytes", held.cache_bytes, "Memory of the key-value caches."),
+            (
+                "kv_cache_usage_ratio",
+                usage,
+                "Part of DRAGOMAN_CACHE_TOKENS that is promised to running hypotheses; "
+                "above 1 when a long sentence alone takes more.",
+            ),
+        ):
+            yield GaugeMetricFamily(f"dragoman_{name}", meaning, value)
+
+
 class EngineMetrics:
-    """What the engine does; called on its thread, after every step."""
+    """What the engine does; `record` is called on its threads, after every step."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        gauge = partial(Gauge, registry=registry)
         histogram = partial(Histogram, registry=registry)
         self._segments = Counter(
             "dragoman_segments_total",
@@ -124,8 +151,8 @@ class EngineMetrics:
             ["kind"],
             registry=registry,
         )
-        self._queue_depth = gauge("dragoman_queue_depth", "Sentences waiting for a slot.")
-        self._queue_tokens = gauge("dragoman_queue_tokens", "Source tokens waiting for a slot.")
+        self._occupancy = OccupancyCollector()
+        registry.register(self._occupancy)
         self._batch_rows = histogram(
             "dragoman_batch_rows", "Hypotheses decoded together in one step.", buckets=ROWS
         )
@@ -140,14 +167,16 @@ class EngineMetrics:
             buckets=SECONDS,
         )
 
+    def watch(self, occupancy: Callable[[], Occupancy]) -> None:
+        """Ask `occupancy` at every scrape."""
+        self._occupancy.read = occupancy
+
     def record(self, report: StepReport) -> None:
         """Add one step."""
         for outcome in ("finished", "dropped", "failed"):
             self._segments.labels(outcome).inc(getattr(report, outcome))
         for kind in ("source", "target", "wasted"):
             self._tokens.labels(kind).inc(getattr(report, f"{kind}_tokens"))
-        self._queue_depth.set(report.queue_segments)
-        self._queue_tokens.set(report.queue_tokens)
         if report.rows:
             self._batch_rows.observe(report.rows)
             self._decode_seconds.observe(report.decode_seconds)

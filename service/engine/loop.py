@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from service.engine.job import Job
 from service.engine.job_queue import JobQueue
 from service.engine.limits import EngineLimits
-from service.engine.report import StepReport
+from service.engine.report import Occupancy, StepReport
 from service.engine.runner import Runner
 from service.engine.worker import Worker
 from service.errors import EngineFailure, SegmentTooLong
@@ -54,9 +54,18 @@ class Engine:
         return self._is_healthy
 
     @property
-    def num_cache_bytes(self) -> int:
-        """Memory of the KV caches."""
-        return sum(worker.num_cache_bytes for worker in self.workers)
+    def occupancy(self) -> Occupancy:
+        """What is held now, over all workers."""
+        segments, tokens = self._queue.size
+        return Occupancy(
+            rows=self._num_running(),
+            slots=len(self.workers) * self._limits.max_slots,
+            queue_segments=segments,
+            queue_tokens=tokens,
+            cache_bytes=sum(worker.num_cache_bytes for worker in self.workers),
+            reserved_tokens=sum(worker.num_reserved_tokens for worker in self.workers),
+            max_reserved_tokens=len(self.workers) * self._limits.max_cache_tokens,
+        )
 
     def start(self) -> None:
         """Begin to work."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from service.engine.invariants import Snapshot
 from service.engine.job import Job, JobResult, JobState
 from service.engine.job_queue import JobQueue
-from service.engine.limits import Admission, EngineLimits, fair_rows
+from service.engine.limits import Admission, EngineLimits, capacity_for, fair_rows
 from service.engine.report import StepReport
 from service.engine.runner import Floats, Runner
 from service.engine.search import Search, StepScores, start_search
@@ -100,6 +100,16 @@ class Worker:
         """Memory of the KV caches."""
         return self._slots.num_bytes
 
+    @property
+    def num_reserved_tokens(self) -> int:
+        """Target tokens that `Admission` counts for its rows; any thread may ask."""
+        return self._slots.num_busy * capacity_for(self._longest)
+
+    @property
+    def _longest(self) -> int:
+        """The most target tokens of any row."""
+        return max((run.job.options.max_target_tokens for run in self._running), default=1)
+
     def step(self) -> StepReport:
         """Advance every busy slot by one token."""
         self._tally = _Tally()
@@ -141,7 +151,7 @@ class Worker:
             num_busy=self._slots.num_busy,
             max_slots=self._limits.max_slots,
             max_cache_tokens=self._limits.max_cache_tokens,
-            longest=max((run.job.options.max_target_tokens for run in self._running), default=1),
+            longest=self._longest,
             fair_rows=fair_rows(
                 self._num_running(), self._queue.num_rows, self._limits.num_workers
             ),
@@ -256,8 +266,7 @@ class Worker:
         job.fail(error)
 
     def _report(self) -> StepReport:
-        segments, tokens = self._queue.size
-        return StepReport(**vars(self._tally), queue_segments=segments, queue_tokens=tokens)
+        return StepReport(**vars(self._tally))
 
     def snapshot(self) -> Snapshot:
         """The state between two steps."""

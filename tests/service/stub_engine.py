@@ -5,7 +5,7 @@ import threading
 from collections.abc import Sequence
 
 from service.engine.job import FinishReason, Hypothesis, Job, JobResult
-from service.engine.report import StepReport
+from service.engine.report import Occupancy, StepReport
 from service.errors import EngineStopped, QueueFull, RequestCancelled, ServiceError
 
 EOS_ID = 0
@@ -63,6 +63,10 @@ class StubEngine:
         self.jobs.append(job)
         self._queue.put(job)
         self.taken.set()
+
+    @property
+    def occupancy(self) -> Occupancy:
+        return Occupancy(rows=3, slots=64, queue_segments=2, queue_tokens=40)
 
     def drain(self, timeout_seconds: float) -> bool:
         self.drained.set()

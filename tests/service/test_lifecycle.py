@@ -117,6 +117,14 @@ def test_reports_of_the_engine_reach_the_metrics(backend: Backend) -> None:
         assert 'dragoman_tokens_total{kind="target"} 3.0' in client.get("/metrics").text
 
 
+def test_what_the_engine_holds_reaches_the_metrics(client: TestClient) -> None:
+    lines = client.get("/metrics").text.splitlines()
+
+    assert "dragoman_rows_running 3.0" in lines
+    assert "dragoman_slots 64.0" in lines
+    assert "dragoman_queue_depth 2.0" in lines
+
+
 def test_two_hundred_requests_at_once_are_all_answered_right(make_app: MakeApp) -> None:
     async def scenario() -> list[httpx2.Response]:
         async with open_client(make_app()) as client:

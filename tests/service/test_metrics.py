@@ -1,6 +1,9 @@
+import threading
+
 import pytest
 from prometheus_client import CollectorRegistry
 
+from service.engine.report import Occupancy
 from service.metrics import EngineMetrics, RequestMetrics, ServiceMetrics
 from service.served_model import ServedModel
 from tests.service.stub_engine import make_report
@@ -35,14 +38,52 @@ def test_steps_add_up(registry: CollectorRegistry) -> None:
     assert value("dragoman_batch_rows_sum") == 6
 
 
-def test_gauges_show_the_latest_step(registry: CollectorRegistry) -> None:
+def test_gauges_show_what_the_engine_holds_at_the_scrape(registry: CollectorRegistry) -> None:
+    held = [Occupancy()]
+    EngineMetrics(registry).watch(lambda: held[-1])
+    names = {
+        "dragoman_queue_depth": 3,
+        "dragoman_queue_tokens": 30,
+        "dragoman_rows_running": 8,
+        "dragoman_slots": 64,
+        "dragoman_kv_cache_bytes": 4_096,
+        "dragoman_kv_cache_usage_ratio": 0.25,
+    }
+
+    assert {registry.get_sample_value(name) for name in names} == {0}
+
+    held.append(
+        Occupancy(
+            rows=8,
+            slots=64,
+            queue_segments=3,
+            queue_tokens=30,
+            cache_bytes=4_096,
+            reserved_tokens=256,
+            max_reserved_tokens=1_024,
+        )
+    )
+    assert {name: registry.get_sample_value(name) for name in names} == names
+
+
+def test_no_step_is_lost_when_workers_record_at_once(registry: CollectorRegistry) -> None:
     metrics = EngineMetrics(registry)
 
-    metrics.record(make_report(rows=4, queue_segments=3, queue_tokens=30))
-    metrics.record(make_report(rows=2, queue_segments=1, queue_tokens=10))
+    def work() -> None:
+        for _ in range(500):
+            metrics.record(make_report(finished=1, rows=2, target_tokens=2, decode_seconds=0.5))
 
-    assert registry.get_sample_value("dragoman_queue_depth") == 1
-    assert registry.get_sample_value("dragoman_queue_tokens") == 10
+    workers = [threading.Thread(target=work) for _ in range(8)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+
+    value = registry.get_sample_value
+    assert value("dragoman_segments_total", {"outcome": "finished"}) == 4_000
+    assert value("dragoman_tokens_total", {"kind": "target"}) == 8_000
+    assert value("dragoman_batch_rows_sum") == 8_000
+    assert value("dragoman_decode_step_seconds_count") == 4_000
 
 
 def test_a_step_that_ran_nothing_is_no_decoding_step(registry: CollectorRegistry) -> None:

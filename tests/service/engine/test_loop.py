@@ -133,12 +133,13 @@ def test_sources_beyond_the_encoder_budget_are_encoded_in_later_steps(
     for job in jobs:
         engine.submit(job)
 
-    first, second = step(engine), step(engine)
+    first = step(engine)
+    waiting = engine.occupancy
+    second = step(engine)
 
     assert [first.source_tokens, second.source_tokens] == [200, 100]
     assert [len(batch) for batch in runner.encoded] == [2, 1]
-    assert first.queue_segments == 1
-    assert first.queue_tokens == 100
+    assert (waiting.queue_segments, waiting.queue_tokens) == (1, 100)
 
 
 def test_a_burst_is_shared_out_to_all_workers(runner: ToyRunner) -> None:
@@ -171,7 +172,7 @@ def test_memory_bounds_the_rows_beside_a_long_one(runner: ToyRunner) -> None:
     step(engine)
 
     assert engine.workers[0].num_rows == 2  # 512 tokens each
-    assert engine.num_cache_bytes <= 2 * 1_024 * 2 * 2 * 4  # two caches of keys and values
+    assert engine.occupancy.cache_bytes <= 2 * 1_024 * 2 * 2 * 4  # two caches of keys and values
 
 
 def test_the_longest_segment_and_the_longest_translation_are_taken(engine: Engine) -> None:
@@ -209,12 +210,35 @@ def test_an_idle_step_does_nothing(engine: Engine, runner: ToyRunner) -> None:
 
 
 def test_cache_memory_is_reported(engine: Engine) -> None:
-    small = engine.num_cache_bytes
+    small = engine.occupancy.cache_bytes
     job = make_job([ENDLESS] * 100)
     engine.submit(job)
     step(engine)
 
-    assert engine.num_cache_bytes > small
+    assert engine.occupancy.cache_bytes > small
+
+
+def test_occupancy_is_that_of_all_workers(runner: ToyRunner) -> None:
+    engine = Engine(runner, replace(LIMITS, num_workers=2), on_step=ignore)
+    for limit in (30, 30, 60):
+        engine.submit(make_job((ENDLESS,), max_target_tokens=limit))
+    step(engine)
+    engine.submit(make_job((ENDLESS, 4)))
+
+    held = engine.occupancy
+
+    assert (held.rows, held.slots) == (3, 32)
+    assert (held.queue_segments, held.queue_tokens) == (1, 2)
+    # Two rows of 32 tokens on one worker, one of 64 on the other.
+    assert (held.reserved_tokens, held.max_reserved_tokens) == (128, 16_384)
+
+
+def test_an_idle_engine_reserves_nothing(engine: Engine) -> None:
+    finish_one = make_job((4,), max_target_tokens=1)
+    engine.submit(finish_one)
+    finish(engine, finish_one)
+
+    assert engine.occupancy.reserved_tokens == engine.occupancy.rows == 0
 
 
 def test_every_step_feeds_bos_first(engine: Engine, runner: ToyRunner) -> None:

@@ -59,7 +59,7 @@ def test_a_job_cancelled_while_it_waits_is_never_encoded(engine: Engine, runner:
 
     report = step(engine)
 
-    assert (report.dropped, report.wasted_tokens, report.queue_tokens) == (1, 0, 0)
+    assert (report.dropped, report.wasted_tokens, engine.occupancy.queue_tokens) == (1, 0, 0)
     assert isinstance(error_of(job), RequestCancelled)
     assert runner.encoded == []
 

@@ -8,16 +8,16 @@ from service.engine.report import StepReport
 from service.engine.worker import _Tally
 
 
-def test_a_report_has_every_count_of_a_step_and_the_queue() -> None:
+def test_a_report_has_every_count_of_a_step() -> None:
     counted = {field.name for field in dataclasses.fields(_Tally)}
 
     reported = {field.name for field in dataclasses.fields(StepReport)}
 
-    assert reported == counted | {"queue_segments", "queue_tokens"}
+    assert reported == counted
 
 
 def test_a_report_is_final() -> None:
-    report = StepReport(**vars(_Tally()), queue_segments=0, queue_tokens=0)
+    report = StepReport(**vars(_Tally()))
 
     with pytest.raises(dataclasses.FrozenInstanceError):
         report.rows = 1  # type: ignore[misc]
