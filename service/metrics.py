@@ -16,6 +16,9 @@ from service.served_model import ServedModel
 # Translation takes 5 ms to 5 s; one ladder for all times makes panels comparable.
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+TOKENS = (*ROWS, 512)
+SEGMENT_OUTCOMES = ("finished", "dropped", "failed")
+TOKEN_KINDS = ("source", "padding", "target", "wasted")
 RATIOS = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0)
 
 
@@ -139,22 +142,32 @@ class EngineMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         histogram = partial(Histogram, registry=registry)
-        self._segments = Counter(
+        segments = Counter(
             "dragoman_segments_total",
             "Sentences that left the engine: finished, failed, or dropped as nobody waited.",
             ["outcome"],
             registry=registry,
         )
-        self._tokens = Counter(
+        tokens = Counter(
             "dragoman_tokens_total",
-            "Tokens encoded (source), chosen (target), or chosen for clients that left (wasted).",
+            "Tokens encoded (source), or only there to fill up beside them (padding); chosen "
+            "(target), or chosen for clients that left (wasted).",
             ["kind"],
             registry=registry,
         )
+        # Looked up once, so that a step need not; all are there from the start, with zero.
+        outcomes = [(segments.labels(outcome), outcome) for outcome in SEGMENT_OUTCOMES]
+        kinds = [(tokens.labels(kind), f"{kind}_tokens") for kind in TOKEN_KINDS]
+        self._counters = outcomes + kinds
         self._occupancy = OccupancyCollector()
         registry.register(self._occupancy)
         self._batch_rows = histogram(
             "dragoman_batch_rows", "Hypotheses decoded together in one step.", buckets=ROWS
+        )
+        self._batch_tokens = histogram(
+            "dragoman_batch_tokens",
+            "Tokens of one step: source tokens encoded, and target tokens chosen.",
+            buckets=TOKENS,
         )
         self._decode_seconds = histogram(
             "dragoman_decode_step_seconds",
@@ -173,10 +186,11 @@ class EngineMetrics:
 
     def record(self, report: StepReport) -> None:
         """Add one step."""
-        for outcome in ("finished", "dropped", "failed"):
-            self._segments.labels(outcome).inc(getattr(report, outcome))
-        for kind in ("source", "target", "wasted"):
-            self._tokens.labels(kind).inc(getattr(report, f"{kind}_tokens"))
+        for counter, field in self._counters:
+            if count := getattr(report, field):
+                counter.inc(count)
+        if tokens := report.source_tokens + report.target_tokens:
+            self._batch_tokens.observe(tokens)
         if report.rows:
             self._batch_rows.observe(report.rows)
             self._decode_seconds.observe(report.decode_seconds)

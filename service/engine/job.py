@@ -75,12 +75,27 @@ class Hypothesis:
 
 @dataclass(frozen=True, kw_only=True)
 class JobResult:
-    """What a job's future resolves to: hypotheses best first, and where the time went."""
+    """What a job's future resolves to: hypotheses best first, and where the time went.
+
+    Attributes:
+        queue_seconds: from the submission to the first slot.
+        first_token_seconds: from the submission to the end of the first decoder step.
+        decode_seconds: from the first slot to the end.
+    """
 
     hypotheses: tuple[Hypothesis, ...]
     queue_seconds: float
+    first_token_seconds: float
     decode_seconds: float
     num_steps: int
+
+    @property
+    def seconds_per_token(self) -> float | None:
+        """Time of a step after the first, each of which chooses one token; None without one."""
+        if self.num_steps < 2:
+            return None
+        seconds = self.queue_seconds + self.decode_seconds - self.first_token_seconds
+        return seconds / (self.num_steps - 1)
 
 
 @dataclass(eq=False, kw_only=True)

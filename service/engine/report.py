@@ -14,6 +14,7 @@ class StepReport:
         failed: segments ended by an error.
         rows: busy slots (hypotheses) decoded in this step.
         source_tokens: tokens encoded in this step.
+        padding_tokens: places of no token that the encoder's attention works on beside them.
         target_tokens: tokens chosen in this step, one for each busy row.
         wasted_tokens: target tokens decoded for jobs that were dropped in this step.
         encode_seconds: time of the encoder.
@@ -26,6 +27,7 @@ class StepReport:
     failed: int
     rows: int
     source_tokens: int
+    padding_tokens: int
     target_tokens: int
     wasted_tokens: int
     encode_seconds: float

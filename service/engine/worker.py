@@ -33,6 +33,7 @@ class Running:
     search: Search
     slots: list[int]
     admitted_at: float
+    first_token_at: float = 0.0
     num_steps: int = 0
     num_settled: int = 0
 
@@ -53,6 +54,7 @@ class _Tally:
     failed: int = 0
     rows: int = 0
     source_tokens: int = 0
+    padding_tokens: int = 0
     target_tokens: int = 0
     wasted_tokens: int = 0
     encode_seconds: float = 0.0
@@ -181,7 +183,9 @@ class Worker:
             self._begin(job, cross[:, index], started)
         self._tally.admitted = len(jobs)
         self._tally.encode_seconds = time.monotonic() - started
-        self._tally.source_tokens = sum(len(job.source_ids) for job in jobs)
+        lengths = [len(job.source_ids) for job in jobs]
+        self._tally.source_tokens = sum(lengths)
+        self._tally.padding_tokens = max(lengths) * len(jobs) - sum(lengths)
 
     def _begin(self, job: Job, cross: Floats, admitted_at: float) -> None:
         slots = self._slots.allocate(
@@ -221,6 +225,7 @@ class Worker:
         started = time.monotonic()
         finished = []
         for running in self._running:
+            running.first_token_at = running.first_token_at or started
             running.num_steps += 1
             slots = running.slots
             choice = running.search.advance(scores.of(slots))
@@ -241,6 +246,7 @@ class Worker:
             result = JobResult(
                 hypotheses=running.search.hypotheses(),
                 queue_seconds=running.admitted_at - job.submitted_at,
+                first_token_seconds=running.first_token_at - job.submitted_at,
                 decode_seconds=now - running.admitted_at,
                 num_steps=running.num_steps,
             )

@@ -102,7 +102,13 @@ class StubEngine:
             for count in range(1, len(hypotheses[0].token_ids) + 1):
                 job.on_tokens(hypotheses[0].token_ids[:count])
         job.future.set_result(
-            JobResult(hypotheses=hypotheses, queue_seconds=0.25, decode_seconds=0.5, num_steps=1)
+            JobResult(
+                hypotheses=hypotheses,
+                queue_seconds=0.25,
+                first_token_seconds=0.375,
+                decode_seconds=0.5,
+                num_steps=4,
+            )
         )
 
 

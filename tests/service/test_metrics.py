@@ -26,7 +26,9 @@ def test_every_metric_has_the_prefix_and_a_meaning(registry: CollectorRegistry) 
 def test_steps_add_up(registry: CollectorRegistry) -> None:
     metrics = EngineMetrics(registry)
 
-    metrics.record(make_report(finished=1, rows=4, target_tokens=4, source_tokens=9))
+    metrics.record(
+        make_report(finished=1, rows=4, target_tokens=4, source_tokens=9, padding_tokens=2)
+    )
     metrics.record(make_report(finished=2, dropped=1, rows=2, target_tokens=2, wasted_tokens=3))
 
     value = registry.get_sample_value
@@ -35,7 +37,9 @@ def test_steps_add_up(registry: CollectorRegistry) -> None:
     assert value("dragoman_tokens_total", {"kind": "source"}) == 9
     assert value("dragoman_tokens_total", {"kind": "target"}) == 6
     assert value("dragoman_tokens_total", {"kind": "wasted"}) == 3
+    assert value("dragoman_tokens_total", {"kind": "padding"}) == 2
     assert value("dragoman_batch_rows_sum") == 6
+    assert value("dragoman_batch_tokens_sum") == 15
 
 
 def test_gauges_show_what_the_engine_holds_at_the_scrape(registry: CollectorRegistry) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from service.engine.job import DecodingOptions, JobState
+from service.engine.job import DecodingOptions, JobResult, JobState
 from tests.service.engine.toy_runner import make_job
 
 
@@ -64,3 +64,18 @@ def test_what_has_failed_stays_so() -> None:
 def test_two_jobs_that_ask_the_same_are_two_jobs() -> None:
     assert make_job() != make_job()
     assert len({make_job(), make_job()}) == 2
+
+
+@pytest.mark.parametrize(("num_steps", "seconds"), [(1, None), (2, 0.5), (6, 0.1)])
+def test_the_time_of_a_token_is_that_of_the_steps_after_the_first(
+    num_steps: int, seconds: float | None
+) -> None:
+    result = JobResult(
+        hypotheses=(),
+        queue_seconds=1.0,
+        first_token_seconds=1.5,
+        decode_seconds=1.0,
+        num_steps=num_steps,
+    )
+
+    assert result.seconds_per_token == seconds

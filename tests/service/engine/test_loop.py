@@ -137,9 +137,19 @@ def test_sources_beyond_the_encoder_budget_are_encoded_in_later_steps(
     waiting = engine.occupancy
     second = step(engine)
 
+    assert [first.padding_tokens, second.padding_tokens] == [0, 0]
     assert [first.source_tokens, second.source_tokens] == [200, 100]
     assert [len(batch) for batch in runner.encoded] == [2, 1]
     assert (waiting.queue_segments, waiting.queue_tokens) == (1, 100)
+
+
+def test_shorter_sources_are_padded_to_the_longest_beside_them(engine: Engine) -> None:
+    for length in (3, 10, 4):
+        engine.submit(make_job([5] * length, max_target_tokens=1))
+
+    report = step(engine)
+
+    assert (report.source_tokens, report.padding_tokens) == (17, 13)
 
 
 def test_a_burst_is_shared_out_to_all_workers(runner: ToyRunner) -> None:
@@ -198,6 +208,9 @@ def test_a_result_tells_where_the_time_went(engine: Engine) -> None:
     assert result.num_steps == 3
     assert result.queue_seconds >= 0
     assert result.decode_seconds > 0
+    assert result.queue_seconds < result.first_token_seconds
+    assert result.first_token_seconds < result.queue_seconds + result.decode_seconds
+    assert result.seconds_per_token and 0 < result.seconds_per_token < result.decode_seconds
     assert result.queue_seconds + result.decode_seconds <= time.monotonic() - job.submitted_at
     assert job.submitted_at <= started
 
