@@ -3,13 +3,15 @@
 Label sets are closed: protocols, outcomes, the bundle's language pairs, finish reasons, kinds.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from itertools import product
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from service.engine.job import JobResult
 from service.engine.report import Occupancy, StepReport
 from service.served_model import ServedModel
 
@@ -49,21 +51,38 @@ class ServiceMetrics:
 
 
 class RequestMetrics:
-    """What clients ask, and how it goes; called on the event loop."""
+    """What clients ask, and how it goes; any thread may call it."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         counter = partial(Counter, registry=registry)
         histogram = partial(Histogram, registry=registry)
         self._requests = counter(
             "dragoman_requests_total",
-            "Translation requests by protocol and outcome: ok, client_error, rejected (429), "
+            "Translation requests by protocol and outcome: ok, client_error, rejected (429, 503), "
             "cancelled (client gone), timeout, error.",
             ["api", "outcome"],
+        )
+        self._refused = counter(
+            "dragoman_requests_refused_total",
+            "Translation requests that were answered without work, by the end of the problem's "
+            "type: queue-full, body-too-large, not-ready, invalid-request and so on.",
+            ["reason"],
         )
         self._seconds = histogram(
             "dragoman_request_duration_seconds",
             "Time from a translation request to the end of its reply.",
-            ["api"],
+            ["api", "outcome"],
+            buckets=SECONDS,
+        )
+        self._first_token_seconds = histogram(
+            "dragoman_time_to_first_token_seconds",
+            "Time from a request to the first token of any of its sentences, tokenisation "
+            "included.",
+            buckets=SECONDS,
+        )
+        self._token_seconds = histogram(
+            "dragoman_time_per_output_token_seconds",
+            "Mean time of a token of a sentence after its first.",
             buckets=SECONDS,
         )
         self._texts = counter(
@@ -86,14 +105,45 @@ class RequestMetrics:
             buckets=SECONDS,
         )
 
+        self._truncated = counter(
+            "dragoman_truncated_total",
+            "Sentences whose translation was cut by the limit on its tokens.",
+            ["pair"],
+        )
+        self._loops = counter(
+            "dragoman_loops_total",
+            "Sentences whose translation repeats itself, and which do not do so themselves.",
+            ["pair"],
+        )
+
+    def expect(self, apis: Iterable[str], outcomes: Iterable[str], reasons: Iterable[str]) -> None:
+        """Show what may come with zero, so that a rate sees the first of a kind too."""
+        for api, outcome in product(apis, outcomes):
+            self._requests.labels(api, outcome)
+        for reason in reasons:
+            self._refused.labels(reason)
+
     def count_request(self, api: str, outcome: str, seconds: float) -> None:
         """Count one request that was answered or given up."""
         self._requests.labels(api, outcome).inc()
-        self._seconds.labels(api).observe(seconds)
+        self._seconds.labels(api, outcome).observe(seconds)
 
-    def observe_queue(self, seconds: float) -> None:
-        """Count the waiting time of one sentence."""
-        self._queue_seconds.observe(seconds)
+    def count_refusal(self, reason: str) -> None:
+        """Count one request that was answered without work."""
+        self._refused.labels(reason).inc()
+
+    def observe_first_token(self, seconds: float) -> None:
+        """Count the time that one request waited for a first token."""
+        self._first_token_seconds.observe(seconds)
+
+    def count_segment(self, pair: str, result: JobResult, is_loop: bool) -> None:
+        """Count one translated sentence."""
+        self._queue_seconds.observe(result.queue_seconds)
+        if (seconds := result.seconds_per_token) is not None:
+            self._token_seconds.observe(seconds)
+        is_cut = result.hypotheses[0].finish_reason == "length"
+        self._truncated.labels(pair).inc(is_cut)
+        self._loops.labels(pair).inc(is_loop)
 
     def count_text(
         self,

@@ -16,9 +16,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.errors import BodyTooLarge
 from service.logs import REQUEST_ID, log_event
 from service.metrics import RequestMetrics
-from service.problems import CLIENT_CLOSED_REQUEST, LIBRETRANSLATE_PATHS, respond
+from service.problems import (
+    CLIENT_CLOSED_REQUEST,
+    LIBRETRANSLATE_PATHS,
+    REFUSALS,
+    ProblemType,
+    respond,
+)
 
 _APIS = {"/translate": "libretranslate", "/v1/translate": "native"}
+_OUTCOMES = ("ok", "client_error", "rejected", "cancelled", "timeout", "error")
 _PROBES = frozenset({"/livez", "/readyz", "/metrics", "/health"})
 _REQUEST_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 
@@ -32,6 +39,7 @@ class RequestEdge:
     def __init__(self, app: ASGIApp, metrics: RequestMetrics) -> None:
         self._app = app
         self._metrics = metrics
+        metrics.expect(_APIS.values(), _OUTCOMES, REFUSALS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; no error leaves from here."""
@@ -41,14 +49,15 @@ class RequestEdge:
         request_id = _request_id(Headers(scope=scope))
         REQUEST_ID.set(request_id)
         started = time.monotonic()
-        status = CLIENT_CLOSED_REQUEST  # until there is a reply
+        status, is_complete = CLIENT_CLOSED_REQUEST, False  # until there is a reply
 
         async def send_with_id(message: Message) -> None:
-            nonlocal status
+            nonlocal status, is_complete
             if message["type"] == "http.response.start":
                 status = message["status"]
                 MutableHeaders(scope=message)["X-Request-ID"] = request_id
             await send(message)
+            is_complete = message["type"] == "http.response.body" and not message.get("more_body")
 
         request = Request(scope)
         try:
@@ -56,12 +65,15 @@ class RequestEdge:
         except Exception as error:  # noqa: BLE001 - the edge: what comes here, nobody foresaw
             await respond(request, error)(scope, receive, send_with_id)
         finally:
+            # A stream that was not sent to its end had nobody to read it.
+            status = status if is_complete else CLIENT_CLOSED_REQUEST
             self._record(request, status, time.monotonic() - started)
 
     def _record(self, request: Request, status: int, seconds: float) -> None:
         path = request.url.path
+        problem: ProblemType | None = getattr(request.state, "problem", None)
         if request.method == "POST" and path in _APIS:
-            self._metrics.count_request(_APIS[path], _outcome(status), seconds)
+            self._count(_APIS[path], status, problem, seconds)
         # Without the query: some clients put the source text there.
         log_event(
             logging.DEBUG if path in _PROBES else logging.INFO,
@@ -69,9 +81,17 @@ class RequestEdge:
             method=request.method,
             path=path,
             status=status,
-            problem=getattr(request.state, "problem", "none"),
+            problem=problem.slug if problem else "none",
             seconds=seconds,
         )
+
+    def _count(self, api: str, status: int, problem: ProblemType | None, seconds: float) -> None:
+        # A stream says its problem after the status line, and LibreTranslate has fewer statuses.
+        if problem and status != CLIENT_CLOSED_REQUEST:
+            status = problem.status
+        self._metrics.count_request(api, _outcome(status), seconds)
+        if problem and problem.slug in REFUSALS:
+            self._metrics.count_refusal(problem.slug)
 
 
 class BodyLimit:

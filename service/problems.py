@@ -82,6 +82,10 @@ PROBLEMS: dict[type[ServiceError], ProblemType] = {
     DeadlineExceeded: ProblemType(504, "deadline-exceeded", "The answer took too long"),
     EngineFailure: ProblemType(500, "engine-failure", "The engine failed"),
 }
+REFUSALS = frozenset(
+    problem.slug for problem in PROBLEMS.values() if problem.status in {413, 422, 429, 503}
+)
+"""The problems of requests that are answered without work."""
 _INTERNAL_ERROR = ProblemType(500, "internal-error", "Internal error")
 
 
@@ -103,7 +107,7 @@ def respond(request: Request, error: Exception) -> JSONResponse:
         case ClientDisconnect():
             error = RequestCancelled("the client closed the connection while sending")
     problem, detail = _diagnose(request, error)
-    request.state.problem = problem.slug
+    request.state.problem = problem
     headers = dict(getattr(error, "headers", None) or {})
     if problem.status in _RETRY_STATUSES:
         headers["Retry-After"] = str(_RETRY_AFTER_SECONDS)

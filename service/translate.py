@@ -9,6 +9,7 @@ from typing import Protocol
 from service.draft import Draft, Drafter, jobs_of
 from service.engine.job import Job, JobResult
 from service.errors import DeadlineExceeded
+from service.loops import is_loop
 from service.metrics import RequestMetrics
 from service.relay import Relay
 from service.streaming import Event
@@ -29,7 +30,7 @@ class Translator:
         drafter: turns requests into jobs.
         engine: resolves the future of each job.
         timeout_seconds: for a request as a whole.
-        metrics: counts texts and queue times.
+        metrics: counts texts, sentences and their times.
     """
 
     def __init__(
@@ -95,8 +96,7 @@ class Translator:
     async def _reply(
         self, drafts: Sequence[Draft], results: Sequence[JobResult], started: float
     ) -> TranslationReply:
-        translations = await asyncio.to_thread(self._drafter.finish, drafts, results)
-        self._count(drafts, translations, results)
+        translations = await asyncio.to_thread(self._finish, drafts, results, started)
         return TranslationReply(
             translations=translations,
             total_seconds=time.monotonic() - started,
@@ -104,22 +104,34 @@ class Translator:
             decode_seconds=max((result.decode_seconds for result in results), default=0.0),
         )
 
-    def _count(
-        self,
-        drafts: Sequence[Draft],
-        translations: Sequence[Translation],
-        results: Sequence[JobResult],
-    ) -> None:
-        for result in results:
-            self._metrics.observe_queue(result.queue_seconds)
+    def _finish(
+        self, drafts: Sequence[Draft], results: Sequence[JobResult], started: float
+    ) -> tuple[Translation, ...]:
+        """Join the results, and count what was done; not on the event loop either."""
+        translations = self._drafter.finish(drafts, results)
+        answers = list(zip(jobs_of(drafts), results, strict=True))
+        if answers:
+            first = min(job.submitted_at + result.first_token_seconds for job, result in answers)
+            self._metrics.observe_first_token(first - started)
+        remaining = iter(answers)
         for draft, translation in zip(drafts, translations, strict=True):
-            self._metrics.count_text(
-                pair=f"{draft.source}-{draft.target}",
-                finish_reason=translation.candidates[0].finish_reason,
-                num_characters=len(draft.text),
-                source_tokens=translation.source_tokens,
-                target_tokens=translation.target_tokens,
-            )
+            self._count(draft, translation, [next(remaining) for _ in draft.jobs])
+        return translations
+
+    def _count(
+        self, draft: Draft, translation: Translation, answers: Sequence[tuple[Job, JobResult]]
+    ) -> None:
+        pair = f"{draft.source}-{draft.target}"
+        for job, result in answers:
+            repeats = is_loop(result.hypotheses[0].token_ids) and not is_loop(job.source_ids)
+            self._metrics.count_segment(pair, result, repeats)
+        self._metrics.count_text(
+            pair=pair,
+            finish_reason=translation.candidates[0].finish_reason,
+            num_characters=len(draft.text),
+            source_tokens=translation.source_tokens,
+            target_tokens=translation.target_tokens,
+        )
 
     @contextmanager
     def _submitted(self, drafts: Sequence[Draft]) -> Iterator[Sequence[Job]]:

@@ -32,6 +32,7 @@ class StubEngine:
         dropped: set when a job was dropped because it was cancelled.
         taken: set when a job has come in.
         jobs: all that were submitted.
+        num_repeats: how often it writes a translation.
         finish_reason: of every hypothesis.
         is_full: refuse every job.
         poison: fail each job whose text contains it.
@@ -47,6 +48,7 @@ class StubEngine:
         self.drained = threading.Event()
         self.jobs: list[Job] = []
         self.finish_reason: FinishReason = "stop"
+        self.num_repeats = 1
         self.is_full = False
         self.poison = "\N{SKULL AND CROSSBONES}"
         self.error: ServiceError = ServiceError("poison")
@@ -90,9 +92,10 @@ class StubEngine:
         if self.poison in text:
             job.future.set_exception(self.error)
             return
+        text = text.upper() * self.num_repeats
         hypotheses = tuple(
             Hypothesis(
-                token_ids=tuple(StubTokenizer().encode(text.upper() + "!" * rank)),
+                token_ids=tuple(StubTokenizer().encode(text + "!" * rank)),
                 score=-1.0 - rank,
                 finish_reason=self.finish_reason,
             )

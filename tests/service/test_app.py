@@ -73,6 +73,7 @@ def test_a_client_that_goes_has_its_job_dropped(make_app: MakeApp, engine: StubE
 def test_a_client_that_goes_in_the_middle_of_a_stream_has_its_job_dropped(
     make_app: MakeApp, engine: StubEngine
 ) -> None:
+    cancelled = 'dragoman_requests_total{api="native",outcome="cancelled"} 1.0'
     body = b'{"texts": [" Hallo"], "source": "de", "target": "en", "stream": true}'
     engine.gate.clear()
     with RunningServer(make_app()) as server:
@@ -84,6 +85,9 @@ def test_a_client_that_goes_in_the_middle_of_a_stream_has_its_job_dropped(
             assert not engine.dropped.is_set()
 
         assert engine.dropped.wait(timeout=10)
+        with server.client() as client:
+            while cancelled not in client.get("/metrics").text:
+                pass
 
 
 def test_a_stop_finishes_the_requests_that_are_in(make_app: MakeApp, engine: StubEngine) -> None:

@@ -1,10 +1,12 @@
 import asyncio
+import logging
 from typing import Any
 
 import httpx2
 import pytest
 from fastapi.testclient import TestClient
 
+from service.logs import logger
 from tests.service.conftest import MakeApp, MakeClient, open_client
 
 REQUEST = {"q": "Hallo Welt", "source": "de", "target": "en"}
@@ -30,6 +32,7 @@ def test_a_request_id_that_could_do_harm_is_replaced(client: TestClient, given: 
 
 
 def test_logs_never_show_source_text(client: TestClient, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger.name)
     secret = "Geheimnis"
     request = {**REQUEST, "q": secret}
     client.post("/translate", params=request)
