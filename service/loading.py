@@ -25,10 +25,11 @@ def load_backend(settings: Settings, on_step: OnStep) -> Backend:
     bundle = load_bundle(settings.bundle)
     precision = _choose_precision(bundle, settings.precision)
     limits = settings.engine_limits(bundle.manifest.decoding.max_source_tokens)
-    model = _describe(bundle, precision, limits)
+    runner = Runner.load(bundle, precision)
+    model = _describe(bundle, precision, runner.provider, limits)
     detector = Detector(model.languages)
     tokenizer = Tokenizer.load(bundle)
-    engine = Engine(Runner.load(bundle, precision), limits, on_step=on_step)
+    engine = Engine(runner, limits, on_step=on_step)
     engine.start()
     check_golden(bundle, engine, limits)
     return Backend(model=model, tokenizer=tokenizer, detector=detector, engine=engine)
@@ -69,13 +70,14 @@ def _choose_precision(bundle: Bundle, wish: str) -> str:
     return precision
 
 
-def _describe(bundle: Bundle, precision: str, limits: EngineLimits) -> ServedModel:
+def _describe(bundle: Bundle, precision: str, provider: str, limits: EngineLimits) -> ServedModel:
     manifest = bundle.manifest
     return ServedModel(
         name=manifest.name,
         version=manifest.version,
         sha256=hashlib.sha256((bundle.path / MANIFEST).read_bytes()).hexdigest(),
         precision=precision,
+        provider=provider,
         languages={language.code: language.name for language in manifest.languages},
         tag_ids={(d.source, d.target): d.tag_id for d in manifest.directions},
         formality_ids={(d.source, d.target): d.formality_ids for d in manifest.directions},

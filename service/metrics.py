@@ -34,7 +34,7 @@ class ServiceMetrics:
         self._model = Gauge(
             "dragoman_model_info",
             "What is served; always 1.",
-            ["model", "version", "sha256", "precision", "threads"],
+            ["model", "version", "sha256", "provider", "precision", "threads"],
             registry=registry,
         )
         ProcessCollector(registry=registry)
@@ -46,7 +46,12 @@ class ServiceMetrics:
     def show_model(self, model: ServedModel, num_threads: int) -> None:
         """Say what is served from now on."""
         self._model.labels(
-            model.name, model.version, model.sha256, model.precision, str(num_threads)
+            model.name,
+            model.version,
+            model.sha256,
+            model.provider,
+            model.precision,
+            str(num_threads),
         ).set(1)
 
 

@@ -20,6 +20,7 @@ class ServedModel:
         version: of the bundle.
         sha256: of its manifest, which holds the checksum of every file.
         precision: of the graphs that run, "int8" or "float32".
+        provider: what runs them, in onnxruntime's words.
         languages: code -> English name, in the order of the manifest.
         tag_ids: (source, target) -> token id of the target-language tag.
         formality_ids: (source, target) -> form of address -> token id that asks for it.
@@ -35,6 +36,7 @@ class ServedModel:
     version: str
     sha256: str
     precision: str
+    provider: str
     languages: Mapping[str, str]
     tag_ids: Mapping[tuple[str, str], int]
     eos_id: int

@@ -62,6 +62,11 @@ class Runner:
         special = bundle.manifest.special_ids
         return cls(bundle.manifest.model, *sessions, bos_id=special.bos_id, eos_id=special.eos_id)
 
+    @property
+    def provider(self) -> str:
+        """What runs the decoder, in onnxruntime's words."""
+        return str(self._decoder.get_providers()[0])
+
     def encode(self, sources: Sequence[Sequence[int]]) -> Floats:
         """Keys and values of all `sources`: (place, segment, heads, source, head_dim).
 

@@ -39,6 +39,7 @@ def model() -> ServedModel:
         version="1.0",
         sha256="ab" * 32,
         precision="int8",
+        provider="CPUExecutionProvider",
         languages={"de": "German", "en": "English"},
         tag_ids=TAG_IDS,
         formality_ids={("en", "de"): FORMALITY_IDS},

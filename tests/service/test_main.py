@@ -25,7 +25,7 @@ from tests.service.stub_engine import EOS_ID, TAG_IDS, StubEngine, StubTokenizer
 
 def load(settings, on_step):
     model = ServedModel(
-        name="stub", version="1", sha256="ab", precision="int8",
+        name="stub", version="1", sha256="ab", precision="int8", provider="CPU",
         languages={"de": "German", "en": "English"}, tag_ids=TAG_IDS, eos_id=EOS_ID,
         length_penalty=1.0, max_source_tokens=66, max_target_tokens=99, max_target_ratio=2.0,
     )

@@ -114,6 +114,7 @@ def test_the_model_is_shown_with_its_threads(
         "model": "stub",
         "version": "1.0",
         "sha256": model.sha256,
+        "provider": "CPUExecutionProvider",
         "precision": "int8",
         "threads": "2",
     }

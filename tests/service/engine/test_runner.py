@@ -48,6 +48,7 @@ def test_what_the_manifest_says_of_the_model_is_known(tiny_bundle: Bundle) -> No
 
     assert runner.sizes == tiny_bundle.manifest.model
     assert (runner.bos_id, runner.eos_id) == (2, 3)
+    assert runner.provider == "CPUExecutionProvider"
 
 
 def test_segments_encoded_together_are_encoded_as_alone(runner: Runner) -> None:
