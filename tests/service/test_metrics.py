@@ -23,6 +23,13 @@ def test_every_metric_has_the_prefix_and_a_meaning(registry: CollectorRegistry) 
         assert metric.documentation.endswith(".")
 
 
+def test_there_is_no_series_for_the_birth_of_a_counter(registry: CollectorRegistry) -> None:
+    EngineMetrics(registry)
+
+    samples = [sample.name for metric in registry.collect() for sample in metric.samples]
+    assert not [name for name in samples if name.endswith("_created")]
+
+
 def test_steps_add_up(registry: CollectorRegistry) -> None:
     metrics = EngineMetrics(registry)
 
