@@ -18,7 +18,7 @@ SETUP := $(VENV)/.everything-installed
 SERVING := $(if $(wildcard $(SETUP)),$(SETUP),$(VENV)/.service-installed)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test check lock clean
+.PHONY: help setup serve test check promtool lock clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets.
@@ -37,6 +37,17 @@ check: $(SETUP) ## Check style, types and import contracts; change nothing.
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+
+# Unpacked, not installed: Debian's package would start a server, too.
+promtool: build/promtool/usr/bin/promtool ## Fetch Prometheus's promtool, with which `make test` checks the rules.
+
+build/promtool/usr/bin/promtool:
+	@command -v apt-get >/dev/null || { echo "dragoman: promtool comes from Debian's packages" >&2; exit 1; }
+	mkdir -p build/promtool
+	cd build/promtool && { apt-get download prometheus || \
+		{ apt-get update && apt-get download prometheus; }; }
+	cd build/promtool && dpkg-deb --extract prometheus_*.deb .
+	rm build/promtool/prometheus_*.deb
 
 # uv resolves for all platforms and Python versions at once, which pip cannot. Pins that still
 # satisfy pyproject.toml stay as they are; ARGS=--upgrade takes the newest of everything.

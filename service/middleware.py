@@ -25,7 +25,7 @@ from service.problems import (
 )
 
 _APIS = {"/translate": "libretranslate", "/v1/translate": "native"}
-_OUTCOMES = ("ok", "client_error", "rejected", "cancelled", "timeout", "error")
+OUTCOMES = ("ok", "client_error", "rejected", "cancelled", "timeout", "error")
 _PROBES = frozenset({"/livez", "/readyz", "/metrics", "/health"})
 _REQUEST_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 
@@ -39,7 +39,7 @@ class RequestEdge:
     def __init__(self, app: ASGIApp, metrics: RequestMetrics) -> None:
         self._app = app
         self._metrics = metrics
-        metrics.expect(_APIS.values(), _OUTCOMES, REFUSALS)
+        metrics.expect(_APIS.values(), OUTCOMES, REFUSALS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; no error leaves from here."""

@@ -1,0 +1,1 @@
+"""What is deployed names only what exists."""
