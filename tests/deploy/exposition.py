@@ -16,8 +16,8 @@ _NAME = re.compile(r"\b((?:dragoman|process)_\w+|(?:job|instance):[\w:]+|up\b)(?
 _MATCHER = re.compile(r'(\w+)\s*(?:=~|!~|!=|=)\s*"([^"]*)"')
 
 
-def exposed_labels() -> dict[str, set[str]]:
-    """Name of a series -> names of its labels, after one of everything has happened."""
+def fill_registry() -> CollectorRegistry:
+    """All metrics, after one of everything has happened."""
     registry = CollectorRegistry()
     ServiceMetrics(registry).show_model(_model(), 2)
     EngineMetrics(registry)
@@ -28,8 +28,13 @@ def exposed_labels() -> dict[str, set[str]]:
     requests.count_text(
         pair="de-en", finish_reason="stop", num_characters=9, source_tokens=3, target_tokens=3
     )
+    return registry
+
+
+def exposed_labels() -> dict[str, set[str]]:
+    """Name of a series -> names of its labels."""
     labels: dict[str, set[str]] = defaultdict(set)
-    for family in registry.collect():
+    for family in fill_registry().collect():
         for sample in family.samples:
             labels[sample.name] |= set(sample.labels)
     return dict(labels)

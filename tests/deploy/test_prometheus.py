@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 import yaml
+from prometheus_client import generate_latest
 
 from service.metrics import SEGMENT_OUTCOMES, TOKEN_KINDS
 from service.middleware import OUTCOMES
 from service.problems import REFUSALS
-from tests.deploy.exposition import SCRAPED, asked_for, exposed_labels
+from tests.deploy.exposition import SCRAPED, asked_for, exposed_labels, fill_registry
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy" / "prometheus"
@@ -92,8 +93,15 @@ def test_alerts_fire_when_they_should_and_else_do_not() -> None:
     assert run.returncode == 0, run.stdout + run.stderr
 
 
-def promtool(*arguments: str) -> subprocess.CompletedProcess[str]:
+@needs_promtool
+def test_names_and_meanings_are_as_prometheus_wants_them() -> None:
+    run = promtool("check", "metrics", text=generate_latest(fill_registry()).decode())
+
+    assert (run.returncode, run.stdout + run.stderr) == (0, "")
+
+
+def promtool(*arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
     assert PROMTOOL
     return subprocess.run(
-        [PROMTOOL, *arguments], cwd=FOLDER, capture_output=True, text=True, check=False
+        [PROMTOOL, *arguments], cwd=FOLDER, input=text, capture_output=True, text=True, check=False
     )

@@ -14,9 +14,7 @@ from hypothesis import strategies as st
 from service.engine.job import Job, JobState
 from service.engine.loop import Engine
 from service.engine.report import StepReport
-from service.errors import (
-    ServiceError,
-)
+from service.errors import ServiceError
 from tests.service.engine.driving import (
     WAIT_SECONDS,
     StartEngine,
@@ -220,38 +218,6 @@ def test_an_idle_step_does_nothing(engine: Engine, runner: ToyRunner) -> None:
 
     assert report == StepReport(**dict.fromkeys(StepReport.__dataclass_fields__, 0))
     assert runner.encoded == []
-
-
-def test_cache_memory_is_reported(engine: Engine) -> None:
-    small = engine.occupancy.cache_bytes
-    job = make_job([ENDLESS] * 100)
-    engine.submit(job)
-    step(engine)
-
-    assert engine.occupancy.cache_bytes > small
-
-
-def test_occupancy_is_that_of_all_workers(runner: ToyRunner) -> None:
-    engine = Engine(runner, replace(LIMITS, num_workers=2), on_step=ignore)
-    for limit in (30, 30, 60):
-        engine.submit(make_job((ENDLESS,), max_target_tokens=limit))
-    step(engine)
-    engine.submit(make_job((ENDLESS, 4)))
-
-    held = engine.occupancy
-
-    assert (held.rows, held.slots) == (3, 32)
-    assert (held.queue_segments, held.queue_tokens) == (1, 2)
-    # Two rows of 32 tokens on one worker, one of 64 on the other.
-    assert (held.reserved_tokens, held.max_reserved_tokens) == (128, 16_384)
-
-
-def test_an_idle_engine_reserves_nothing(engine: Engine) -> None:
-    finish_one = make_job((4,), max_target_tokens=1)
-    engine.submit(finish_one)
-    finish(engine, finish_one)
-
-    assert engine.occupancy.reserved_tokens == engine.occupancy.rows == 0
 
 
 def test_every_step_feeds_bos_first(engine: Engine, runner: ToyRunner) -> None:
