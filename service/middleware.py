@@ -26,7 +26,7 @@ from service.problems import (
 
 _APIS = {"/translate": "libretranslate", "/v1/translate": "native"}
 OUTCOMES = ("ok", "client_error", "rejected", "cancelled", "timeout", "error")
-_PROBES = frozenset({"/livez", "/readyz", "/metrics", "/health"})
+PROBES = frozenset({"/livez", "/readyz", "/metrics", "/health"})
 _REQUEST_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 
 
@@ -76,7 +76,7 @@ class RequestEdge:
             self._count(_APIS[path], status, problem, seconds)
         # Without the query: some clients put the source text there.
         log_event(
-            logging.DEBUG if path in _PROBES else logging.INFO,
+            logging.DEBUG if path in PROBES else logging.INFO,
             "request",
             method=request.method,
             path=path,

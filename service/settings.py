@@ -103,6 +103,12 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="least level that is logged"
     )
+    traces_url: str = Field(
+        default="none",
+        pattern=r"^(none|https?://\S+)$",
+        description="where spans are sent by OTLP over HTTP, such as "
+        "http://127.0.0.1:4318/v1/traces",
+    )
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
@@ -182,6 +188,8 @@ def describe_range(field: FieldInfo) -> str:
     """Say in words what a field takes, for error messages and the table in the README."""
     if get_origin(field.annotation) is Literal:
         return "one of " + ", ".join(get_args(field.annotation))
+    if any(getattr(item, "pattern", None) for item in field.metadata):
+        return "an http address, or none"
     bounds = [getattr(item, bound, None) for bound in ("ge", "le") for item in field.metadata]
     low, high = ([bound for bound in bounds if bound is not None] + [None, None])[:2]
     if low is None or high is None:

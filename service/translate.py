@@ -6,6 +6,8 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
+from opentelemetry.trace import get_current_span
+
 from service.draft import Draft, Drafter, jobs_of
 from service.engine.job import Job, JobResult
 from service.errors import DeadlineExceeded
@@ -97,12 +99,14 @@ class Translator:
         self, drafts: Sequence[Draft], results: Sequence[JobResult], started: float
     ) -> TranslationReply:
         translations = await asyncio.to_thread(self._finish, drafts, results, started)
-        return TranslationReply(
+        reply = TranslationReply(
             translations=translations,
             total_seconds=time.monotonic() - started,
             queue_seconds=max((result.queue_seconds for result in results), default=0.0),
             decode_seconds=max((result.decode_seconds for result in results), default=0.0),
         )
+        _annotate_span(reply)
+        return reply
 
     def _finish(
         self, drafts: Sequence[Draft], results: Sequence[JobResult], started: float
@@ -169,3 +173,17 @@ def _await_on_loop(job: Job) -> "asyncio.Future[JobResult]":
     # A sibling that is cancelled fails later, when nobody asks for its error any more.
     future.add_done_callback(lambda done: done.cancelled() or done.exception())
     return future
+
+
+def _annotate_span(reply: TranslationReply) -> None:
+    """Tell the trace of this request, if there is one, how much it was and where the time went."""
+    texts = reply.translations
+    get_current_span().set_attributes(
+        {
+            "dragoman.texts": len(texts),
+            "dragoman.source_tokens": sum(text.source_tokens for text in texts),
+            "dragoman.target_tokens": sum(text.target_tokens for text in texts),
+            "dragoman.queue_seconds": reply.queue_seconds,
+            "dragoman.decode_seconds": reply.decode_seconds,
+        }
+    )

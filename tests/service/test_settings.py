@@ -56,6 +56,11 @@ def test_an_unknown_variable_is_refused_and_the_closest_one_named(
         ("BEAM_SIZE", "9", "DRAGOMAN_BEAM_SIZE is 9; the limit is DRAGOMAN_MAX_BEAM_SIZE, 8"),
         ("SLOTS", "4", "DRAGOMAN_MAX_BEAM_SIZE is 8; the limit is DRAGOMAN_SLOTS, 4"),
         ("MAX_ALTERNATIVES", "8", "DRAGOMAN_MAX_ALTERNATIVES is 8; the limit is .*, 7"),
+        (
+            "TRACES_URL",
+            "host:4318",
+            "DRAGOMAN_TRACES_URL is .host:4318.; it must be an http address, or none",
+        ),
     ],
 )
 def test_a_bad_value_is_told_with_variable_value_and_range(
