@@ -1,1 +1,1 @@
-"""What is deployed names only what exists."""
+"""What lies under `deploy/`, and that it names only what exists."""
