@@ -6,6 +6,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
+LIBRETRANSLATE_VERSION := 1.9.6
 
 # Every install, the build backend's included, takes its versions from constraints.txt.
 # Newer pips read PIP_BUILD_CONSTRAINT for the backend, older ones PIP_CONSTRAINT for both.
@@ -18,11 +19,11 @@ SETUP := $(VENV)/.everything-installed
 SERVING := $(if $(wildcard $(SETUP)),$(SETUP),$(VENV)/.service-installed)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test check promtool lock clean
+.PHONY: help setup serve test check bench libretranslate promtool lock clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 setup: $(SETUP) ## Install everything into .venv: service, training, export and development tools.
 
@@ -49,6 +50,12 @@ build/promtool/usr/bin/promtool:
 	cd build/promtool && dpkg-deb --extract prometheus_*.deb .
 	rm build/promtool/prometheus_*.deb
 
+bench: $(VENV)/.bench-installed ## Race peers on the same weights, minutes (ARGS=--full for hours).
+	$(VENV)/bin/python -m deploy.bench $(ARGS)
+
+# LibreTranslate wants older versions of what we use, so it has an environment of its own.
+libretranslate: .venv-libretranslate/.installed ## Install LibreTranslate, which `make bench` then races, too.
+
 # uv resolves for all platforms and Python versions at once, which pip cannot. Pins that still
 # satisfy pyproject.toml stay as they are; ARGS=--upgrade takes the newest of everything.
 lock: build/lock/bin/uv ## Write constraints.txt anew from pyproject.toml (ARGS=--upgrade for newest).
@@ -57,7 +64,7 @@ lock: build/lock/bin/uv ## Write constraints.txt anew from pyproject.toml (ARGS=
 		--quiet --output-file constraints.txt $(ARGS)
 
 clean: ## Remove the virtual environment, caches and build outputs (never runs/).
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-libretranslate build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find dragoman.py model export service tests deploy -name __pycache__ -type d -prune \
 		-exec rm -rf {} + 2>/dev/null || true
 
@@ -67,6 +74,15 @@ $(SETUP): pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.service-installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP_INSTALL) --editable ".[service]"
+	@touch $@
+
+$(VENV)/.bench-installed: $(SETUP)
+	$(PIP_INSTALL) --editable ".[bench]"
+	@touch $@
+
+.venv-libretranslate/.installed:
+	$(PYTHON) -m venv .venv-libretranslate
+	.venv-libretranslate/bin/python -m pip install libretranslate==$(LIBRETRANSLATE_VERSION)
 	@touch $@
 
 $(VENV)/bin/python:
