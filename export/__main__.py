@@ -118,6 +118,7 @@ def make_manifest(
         },
         decoding={
             "length_penalty": 1.0,
+            "length_penalty_formula": "plain",
             "max_source_tokens": MAX_SOURCE_TOKENS,
             "max_target_ratio": MAX_TARGET_RATIO,
         },

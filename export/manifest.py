@@ -32,7 +32,8 @@ class Manifest:
         directions: source, target, tag_id, and formality_ids: a token id for each form of
             address that can be asked for, often none.
         special_ids: pad_id, unk_id, bos_id, eos_id.
-        decoding: length_penalty, max_source_tokens, max_target_ratio.
+        decoding: length_penalty and its formula ("plain" or "gnmt"), max_source_tokens,
+            max_target_ratio.
         model: the `ModelConfig`; training: recipe, updates, tokens, hours.
         graphs: precision -> {"encoder": file, "decoder": file}.
         signature: names, dtypes and axes of every graph's inputs and outputs.
@@ -48,7 +49,7 @@ class Manifest:
     languages: list[dict[str, str]]
     directions: list[dict[str, Any]]
     special_ids: dict[str, int]
-    decoding: dict[str, float]
+    decoding: dict[str, float | str]
     model: dict[str, Any]
     training: dict[str, Any]
     graphs: dict[str, dict[str, str]]

@@ -1,7 +1,7 @@
 """Greedy and beam search, slow and plain: the oracle that the engine is measured against."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Int
@@ -14,8 +14,28 @@ from model.tokenizer import Tokenizer
 from model.transformer import Transformer
 
 
+class LengthPenalty(NamedTuple):
+    """How hypotheses of different lengths are compared.
+
+    `formula` is "plain", score / length ** power, or "gnmt", score / ((5 + length) / 6) ** power.
+
+    Source: Wu et al. 2016, equation 14, for "gnmt".
+    """
+
+    power: float
+    formula: Literal["plain", "gnmt"] = "plain"
+
+    def score(self, total: float, length: int) -> float:
+        """The score of a sum of log probabilities over `length` tokens, eos included."""
+        base = length if self.formula == "plain" else (5 + length) / 6
+        return total / base**self.power
+
+
+PLAIN_MEAN = LengthPenalty(1.0)
+
+
 class Hypothesis(NamedTuple):
-    """A finished translation: tokens without bos and eos, and score / length ** penalty.
+    """A finished translation: tokens without bos and eos, and `LengthPenalty.score`.
 
     `is_complete` is False where the length limit cut it.
     """
@@ -63,16 +83,17 @@ def greedy_search(
             rows = [rows[row] for row in alive.tolist()]
             caches, src_mask, token_ids = reorder(caches, alive), src_mask[alive], token_ids[alive]
     return [
-        _finish(tokens, score, tokenizer.eos_id, length_penalty=1.0)
+        _finish(tokens, score, tokenizer.eos_id, PLAIN_MEAN)
         for tokens, score in zip(chosen, scores, strict=True)
     ]
 
 
-def _finish(tokens: list[int], score: float, eos_id: int, length_penalty: float) -> Hypothesis:
+def _finish(
+    tokens: list[int], total: float, eos_id: int, length_penalty: LengthPenalty
+) -> Hypothesis:
     is_complete = tokens[-1] == eos_id
-    return Hypothesis(
-        tokens[:-1] if is_complete else tokens, score / len(tokens) ** length_penalty, is_complete
-    )
+    score = length_penalty.score(total, len(tokens))
+    return Hypothesis(tokens[:-1] if is_complete else tokens, score, is_complete)
 
 
 @torch.inference_mode()
@@ -82,7 +103,7 @@ def beam_search(
     source: Sequence[int],
     *,
     beam_size: int,
-    length_penalty: float,
+    length_penalty: LengthPenalty,
     max_tokens: int,
 ) -> list[Hypothesis]:
     """All finished hypotheses of one source, best first, at least `beam_size` if the limit allows.
@@ -93,7 +114,7 @@ def beam_search(
     hypotheses are finished and no live one could still beat the worst of the best of them,
     or at the limit, where what lives is cut and counts as finished.
 
-    Source: Wu et al. 2016, section 7, with score / length ** length_penalty as the only term.
+    Source: Wu et al. 2016, section 7, with the length penalty as the only term.
     """
     device = model.embedding.weight.device
     src_ids = torch.tensor([list(source)], device=device)  # (1, source)
@@ -137,7 +158,7 @@ def _cannot_improve(
     finished: list[Hypothesis],
     live: list[tuple[list[int], float]],
     beam_size: int,
-    length_penalty: float,
+    length_penalty: LengthPenalty,
     max_tokens: int,
 ) -> bool:
     """Whether the best `beam_size` finished ones are final.
@@ -147,6 +168,6 @@ def _cannot_improve(
     """
     if len(finished) < beam_size:
         return False
-    longest = max_tokens if length_penalty > 0 else min(len(live[0][0]) + 1, max_tokens)
-    best_possible = max(score for _, score in live) / longest**length_penalty
+    longest = max_tokens if length_penalty.power > 0 else min(len(live[0][0]) + 1, max_tokens)
+    best_possible = length_penalty.score(max(score for _, score in live), longest)
     return best_possible <= finished[beam_size - 1].score

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from model.batching import make_example
 from model.corpus import Pair
 from model.scores import Scores, score
-from model.search import beam_search, greedy_search
+from model.search import LengthPenalty, beam_search, greedy_search
 from model.tokenizer import Tokenizer
 from model.transformer import Transformer
 
@@ -48,7 +48,7 @@ def translate(
                     tokenizer,
                     source,
                     beam_size=beam_size,
-                    length_penalty=length_penalty,
+                    length_penalty=LengthPenalty(length_penalty),
                     max_tokens=max_target_tokens(len(source)),
                 )[0]
                 for source in batch

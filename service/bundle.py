@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from service.engine.options import LengthPenaltyFormula
 from service.errors import BundleError
 
 FORMAT_VERSION = 2
@@ -57,10 +58,12 @@ class Decoding(_Record):
     """Defaults and limits of decoding.
 
     A translation of n source tokens may have 16 + max_target_ratio * n tokens.
-    `max_source_tokens` counts tag and eos.
+    `max_source_tokens` counts tag and eos. Bundles of before there were two formulas say nothing of
+    it and mean the plain one.
     """
 
     length_penalty: float
+    length_penalty_formula: LengthPenaltyFormula = "plain"
     max_source_tokens: int
     max_target_ratio: float
 

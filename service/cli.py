@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import fields
 from pathlib import Path
 from typing import TextIO
 
@@ -33,8 +34,38 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--formality", default="default", help="formal or informal, where the model has a choice"
     )
-    parser.add_argument("--beam-size", type=int, help="live hypotheses; 1 is greedy")
+    _add_options(parser)
     return parser.parse_args(argv)
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("decoding, as by the API's options of these names")
+    group.add_argument("--beam-size", type=int, help="live hypotheses; 1 is greedy")
+    group.add_argument("--length-penalty", type=float, help="higher favours longer translations")
+    group.add_argument("--no-repeat-ngram-size", type=int, help="no run of so many tokens twice")
+    group.add_argument(
+        "--suppressed-text",
+        dest="suppressed_texts",
+        action="append",
+        default=[],
+        help="a word or phrase to avoid; may be given again",
+    )
+    group.add_argument("--target-prefix", default="", help="what each translation begins with")
+    group.add_argument("--temperature", type=float, help="draw tokens; below 1 is less random")
+    group.add_argument("--top-k", type=int, help="draw among so many of the likeliest tokens")
+    group.add_argument("--top-p", type=float, help="draw among those with this probability")
+    group.add_argument("--seed", type=int, help="draw the same again")
+
+
+def _read_options(arguments: argparse.Namespace) -> OptionsWish:
+    """The decoding options; a seed that had to be drawn is told on standard error."""
+    names = {field.name for field in fields(OptionsWish)} & vars(arguments).keys()
+    given = {name: getattr(arguments, name) for name in names}
+    wish = OptionsWish(**{**given, "suppressed_texts": tuple(arguments.suppressed_texts)})
+    seeded = wish.with_seed()
+    if seeded != wish:
+        print(f"dragoman translate: seed {seeded.seed}", file=sys.stderr)
+    return seeded
 
 
 def count_lines(path: Path) -> int:
@@ -57,7 +88,7 @@ def with_progress(lines: Iterable[str], total: int | None) -> Iterator[str]:
 
 def run(arguments: argparse.Namespace) -> None:
     """Translate everything, in order; lines leave as soon as they and those before are done."""
-    options = OptionsWish(beam_size=arguments.beam_size)
+    options = _read_options(arguments)
     with ExitStack() as stack:
         source: Iterable[str] = arguments.texts
         total: int | None = len(arguments.texts)

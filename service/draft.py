@@ -1,12 +1,14 @@
 """A text on its way: cut into segments, a job for each, and joined again from their results."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Protocol
 
+from service.characters import check_characters
 from service.detect import Detection, Detector
-from service.engine.job import DecodingOptions, Hypothesis, Job, JobResult
-from service.errors import InvalidOption, InvalidText, TextTooLong, TooManyTexts, TooManyTokens
+from service.engine.job import Hypothesis, Job, JobResult
+from service.errors import TextTooLong, TooManyTexts, TooManyTokens
+from service.options import OptionsPlan, plan_options
 from service.segment import SegmentedText, segment_text
 from service.served_model import ServedModel
 from service.settings import Settings
@@ -14,15 +16,11 @@ from service.translation import (
     AUTO,
     Candidate,
     FinishReason,
-    OptionsWish,
     Translation,
     TranslationRequest,
 )
 
-_MAX_LENGTH_PENALTY = 10.0
 _NUM_SPECIAL = 3  # before a segment the language tag and perhaps a mark, `eos` behind it
-
-Number = TypeVar("Number", int, float)
 
 Decode = Callable[[Sequence[int]], str]
 
@@ -108,8 +106,8 @@ class Drafter:
             RequestTooLarge: if there are more characters or tokens than we take at once.
         """
         self._check(request)
-        options = self._options(request.options)
-        drafts = [self._draft_text(text, request, options, deadline) for text in request.texts]
+        plan = plan_options(request.options, self._model, self._settings, self._tokenizer.encode)
+        drafts = [self._draft_text(text, request, plan, deadline) for text in request.texts]
         num_tokens = sum(len(job.source_ids) for job in jobs_of(drafts))
         if num_tokens > self._settings.max_queue_tokens:
             raise TooManyTokens(value=num_tokens, limit=self._settings.max_queue_tokens)
@@ -140,41 +138,19 @@ class Drafter:
         for index, text in enumerate(request.texts):
             check_characters(text, f"texts.{index}")
 
-    def _options(self, wish: OptionsWish) -> DecodingOptions:
-        """Fill a wish up with defaults; what is left open is `max_target_tokens`, if not wished."""
-        settings, model = self._settings, self._model
-        num_hypotheses = _within(
-            "num_hypotheses", _or(wish.num_hypotheses, 1), 1, settings.max_alternatives + 1
-        )
-        beam_size = _or(wish.beam_size, max(settings.beam_size, num_hypotheses))
-        _within("beam_size", beam_size, num_hypotheses, settings.max_beam_size)
-        length_penalty = _or(wish.length_penalty, model.length_penalty)
-        max_target_tokens = _or(wish.max_target_tokens, model.max_target_tokens)
-        return DecodingOptions(
-            beam_size=beam_size,
-            num_hypotheses=num_hypotheses,
-            length_penalty=_within("length_penalty", length_penalty, 0.0, _MAX_LENGTH_PENALTY),
-            max_target_tokens=_within(
-                "max_target_tokens", max_target_tokens, 1, model.max_target_tokens
-            ),
-        )
-
     def _draft_text(
-        self, text: str, request: TranslationRequest, options: DecodingOptions, deadline: float
+        self, text: str, request: TranslationRequest, plan: OptionsPlan, deadline: float
     ) -> Draft:
         detection = self._detector.rank(text)[0] if request.source == AUTO else None
         source = detection.language if detection else request.source
         segmented = self._segment(text, source, request)
         jobs = []
-        for segment in segmented.segments:
-            limit = request.options.max_target_tokens or self._model.target_limit(
-                len(segment.token_ids)
-            )
+        for index, segment in enumerate(segmented.segments):
             control_ids = self._model.control_ids(source, request.target, request.formality)
             jobs.append(
                 Job(
                     source_ids=(*control_ids, *segment.token_ids, self._model.eos_id),
-                    options=replace(options, max_target_tokens=limit),
+                    options=plan.of_segment(index, len(segment.token_ids)),
                     deadline=deadline,
                 )
             )
@@ -198,30 +174,3 @@ class Drafter:
             encode=self._tokenizer.encode,
             max_tokens=self._model.max_source_tokens - _NUM_SPECIAL,
         )
-
-
-def check_characters(text: str, field: str) -> None:
-    """Refuse half a surrogate pair, which JSON can spell and no encoding can write.
-
-    Raises:
-        InvalidText: names the field, the code unit and its place.
-    """
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        unit = f"U+{ord(text[error.start]):04X}"
-        raise InvalidText(
-            f"{field} has half a surrogate pair, {unit}, at character {error.start}"
-        ) from None
-
-
-def _or(wish: Number | None, default: Number) -> Number:
-    return default if wish is None else wish
-
-
-def _within(name: str, value: Number, low: float, high: float) -> Number:
-    if not low <= value <= high:  # NaN is outside, too
-        raise InvalidOption(
-            f"{name} is {value}; the limit is {low} to {high}", value=value, limit=high
-        )
-    return value

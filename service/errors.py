@@ -5,6 +5,7 @@ ServiceError
 │   ├── InvalidRequest        not JSON, a field missing, unknown or of a wrong type
 │   ├── InvalidText           a text that is no Unicode text
 │   ├── InvalidOption         a decoding option outside its range
+│   ├── IncompatibleOptions   decoding options that do not go together
 │   ├── UnsupportedLanguage   a code the bundle does not know
 │   ├── UnsupportedPair       known codes, but no direction from one to the other
 │   ├── UnsupportedFormality  a form of address that the target language has no choice of
@@ -55,6 +56,10 @@ class InvalidText(RequestError):
 
 class InvalidOption(RequestError):
     """A decoding option is outside its range."""
+
+
+class IncompatibleOptions(RequestError):
+    """Decoding options that do not go together, or one without another that it needs."""
 
 
 class UnsupportedLanguage(RequestError):

@@ -12,8 +12,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from starlette.datastructures import UploadFile
 
+from service.characters import check_characters
 from service.detect import Detection
-from service.draft import check_characters
 from service.errors import InvalidRequest
 from service.routes import ServiceDependency, answer
 from service.schemas import parse_json

@@ -5,9 +5,10 @@ import hashlib
 from service.backend import Backend, OnStep
 from service.bundle import GOLDEN, MANIFEST, Bundle, load_bundle
 from service.detect import Detector
-from service.engine.job import DecodingOptions, Job
+from service.engine.job import Job
 from service.engine.limits import EngineLimits
 from service.engine.loop import Engine
+from service.engine.options import DecodingOptions
 from service.engine.runner import Runner
 from service.errors import BundleError
 from service.served_model import ServedModel
@@ -26,9 +27,9 @@ def load_backend(settings: Settings, on_step: OnStep) -> Backend:
     precision = _choose_precision(bundle, settings.precision)
     limits = settings.engine_limits(bundle.manifest.decoding.max_source_tokens)
     runner = Runner.load(bundle, precision)
-    model = _describe(bundle, precision, runner.provider, limits)
-    detector = Detector(model.languages)
     tokenizer = Tokenizer.load(bundle)
+    model = _describe(bundle, precision, runner.provider, limits, tokenizer.silent_ids)
+    detector = Detector(model.languages)
     engine = Engine(runner, limits, on_step=on_step)
     engine.start()
     check_golden(bundle, engine, limits)
@@ -70,7 +71,13 @@ def _choose_precision(bundle: Bundle, wish: str) -> str:
     return precision
 
 
-def _describe(bundle: Bundle, precision: str, provider: str, limits: EngineLimits) -> ServedModel:
+def _describe(
+    bundle: Bundle,
+    precision: str,
+    provider: str,
+    limits: EngineLimits,
+    silent_ids: tuple[int, ...],
+) -> ServedModel:
     manifest = bundle.manifest
     return ServedModel(
         name=manifest.name,
@@ -82,7 +89,9 @@ def _describe(bundle: Bundle, precision: str, provider: str, limits: EngineLimit
         tag_ids={(d.source, d.target): d.tag_id for d in manifest.directions},
         formality_ids={(d.source, d.target): d.formality_ids for d in manifest.directions},
         eos_id=manifest.special_ids.eos_id,
+        silent_ids=silent_ids,
         length_penalty=manifest.decoding.length_penalty,
+        length_penalty_formula=manifest.decoding.length_penalty_formula,
         max_source_tokens=limits.max_source_tokens,
         max_target_tokens=limits.max_target_tokens,
         max_target_ratio=manifest.decoding.max_target_ratio,

@@ -67,6 +67,7 @@ class OfflineTranslator:
         Raises:
             ServiceError: if a text or an option is refused.
         """
+        options = options.with_seed()  # the same for all texts
         remaining = iter(texts)
         waiting: list[Draft] = []
         while True:

@@ -20,6 +20,7 @@ from service.errors import (
     DeadlineExceeded,
     EngineFailure,
     EngineStopped,
+    IncompatibleOptions,
     InvalidOption,
     InvalidRequest,
     InvalidText,
@@ -63,6 +64,7 @@ PROBLEMS: dict[type[ServiceError], ProblemType] = {
     InvalidRequest: ProblemType(422, "invalid-request", "The request cannot be understood"),
     InvalidText: ProblemType(422, "invalid-text", "A text is not valid Unicode"),
     InvalidOption: ProblemType(422, "invalid-option", "An option is outside its range"),
+    IncompatibleOptions: ProblemType(422, "incompatible-options", "Options do not go together"),
     UnsupportedLanguage: ProblemType(422, "unsupported-language", "The language is not supported"),
     UnsupportedPair: ProblemType(422, "unsupported-pair", "The direction is not supported"),
     UnsupportedFormality: ProblemType(

@@ -3,44 +3,21 @@
 import json
 from typing import Annotated, Any, NoReturn, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from service.errors import InvalidRequest
+from service.options_body import Body, OptionsBody
 from service.served_model import ServedModel
 from service.translation import (
     AUTO,
     Candidate,
     FinishReason,
-    OptionsWish,
     Translation,
     TranslationReply,
     TranslationRequest,
 )
 
 LanguageCode = Annotated[str, Field(min_length=1, max_length=32, examples=["de"])]
-
-
-class Body(BaseModel):
-    """A JSON object: no unknown keys, no conversion between types."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class OptionsBody(Body):
-    """How to decode; what is left out is decided by the service and the bundle."""
-
-    beam_size: int | None = Field(default=None, description="live hypotheses; 1 is greedy")
-    num_hypotheses: int | None = Field(
-        default=None, description="translations of each text, best first; at most beam_size"
-    )
-    length_penalty: float | None = Field(
-        default=None,
-        description="p in score / length ** p, 0 to 10; higher favours longer translations",
-    )
-    max_target_tokens: int | None = Field(
-        default=None,
-        description="limit for the translation of one sentence; finish_reason says if it cut",
-    )
 
 
 class TranslateBody(Body):
@@ -69,7 +46,7 @@ class TranslateBody(Body):
             source=self.source,
             target=self.target,
             formality=self.formality,
-            options=OptionsWish(**self.options.model_dump()),
+            options=self.options.to_wish(),
         )
 
 
@@ -91,7 +68,8 @@ class CandidateReply(BaseModel):
 class TextReply(CandidateReply):
     """The translation of one text.
 
-    `score` is the sum, over the sentences, of log probability / length ** length_penalty.
+    `score` is the sum, over the sentences, of log probability / length ** length_penalty, or what
+    length_penalty_formula says.
     `finish_reason` is "length" when the token limit cut any sentence, and "unchanged" when there
     was nothing to translate: no letter in the text, or the text is in the target language already.
     """
@@ -133,6 +111,9 @@ class TranslateReply(BaseModel):
 
     model: str
     translations: list[TextReply]
+    seed: int | None = Field(
+        default=None, description="only after sampling; sent again, it gives the same reply"
+    )
     timings: TimingsReply
 
     @classmethod
@@ -141,6 +122,7 @@ class TranslateReply(BaseModel):
         return cls(
             model=model.name,
             translations=[TextReply.of_translation(t) for t in reply.translations],
+            seed=reply.seed,
             timings=TimingsReply(
                 total_seconds=reply.total_seconds,
                 queue_seconds=reply.queue_seconds,

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from service.engine.options import LengthPenaltyFormula
 from service.errors import UnsupportedFormality, UnsupportedLanguage, UnsupportedPair
 
 DEFAULT = "default"
@@ -26,9 +27,11 @@ class ServedModel:
         formality_ids: (source, target) -> form of address -> token id that asks for it.
         eos_id: ends every source.
         length_penalty: default for p in score / length ** p.
+        length_penalty_formula: default for what stands for length in it.
         max_source_tokens: limit for one segment, tag and `eos` included.
         max_target_tokens: limit for one hypothesis, `eos` included.
         max_target_ratio: default for the most target tokens per source token.
+        silent_ids: tokens that stand for no text, but for `eos`; they are never chosen.
         scores: test set -> what the export measured, as in the manifest.
     """
 
@@ -44,6 +47,8 @@ class ServedModel:
     max_source_tokens: int
     max_target_tokens: int
     max_target_ratio: float
+    length_penalty_formula: LengthPenaltyFormula = "plain"
+    silent_ids: tuple[int, ...] = ()
     scores: Mapping[str, Any] = field(default_factory=dict)
     formality_ids: Mapping[tuple[str, str], Mapping[str, int]] = field(default_factory=dict)
 
@@ -86,8 +91,11 @@ class ServedModel:
         choices = [marks for (_, to), marks in self.formality_ids.items() if to == target]
         return sorted({formality for marks in choices for formality in marks})
 
-    def target_limit(self, num_source_tokens: int) -> int:
-        """Say how many tokens a translation of so many source tokens may have by default."""
-        return min(
-            self.max_target_tokens, 16 + math.ceil(self.max_target_ratio * num_source_tokens)
-        )
+    def target_limit(self, num_source_tokens: int, ratio: float | None = None) -> int:
+        """Say how many tokens a translation of so many source tokens may have.
+
+        Args:
+            ratio: in place of `max_target_ratio`.
+        """
+        ratio = self.max_target_ratio if ratio is None else ratio
+        return min(self.max_target_tokens, 16 + math.ceil(ratio * num_source_tokens))

@@ -15,10 +15,20 @@ SPACE_MARK = "\u2581"
 
 
 class Tokenizer:
-    """Lossless on any text without lone surrogates. Safe to use from any thread."""
+    """Lossless on any text without lone surrogates. Safe to use from any thread.
+
+    Attributes:
+        silent_ids: tokens that stand for no text, but for `eos`: special ids, tags, marks, and
+            what the vocabulary keeps in reserve.
+    """
 
     def __init__(self, model: bytes) -> None:
         self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+        self.silent_ids = tuple(
+            token_id
+            for token_id in range(self._processor.vocab_size())
+            if self._is_silent(token_id) and token_id != self._processor.eos_id()
+        )
         self._space_mark_ids = [
             self._processor.piece_to_id(f"<0x{byte:02X}>") for byte in SPACE_MARK.encode()
         ]
@@ -39,6 +49,14 @@ class Tokenizer:
             if tuple(tokenizer.encode(example.text)) != example.source_ids[1:-1]:
                 raise BundleError(f"{path} does not tokenise the golden example {example.text!r}")
         return tokenizer
+
+    def _is_silent(self, token_id: int) -> bool:
+        processor = self._processor
+        return bool(
+            processor.is_control(token_id)
+            or processor.is_unknown(token_id)
+            or processor.is_unused(token_id)
+        )
 
     def encode(self, text: str) -> list[int]:
         """Token ids of `text`, no special ids among them."""

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Protocol
 
 from opentelemetry.trace import get_current_span
@@ -54,10 +55,11 @@ class Translator:
             DeadlineExceeded: after `timeout_seconds`.
         """
         started = time.monotonic()
+        request = replace(request, options=request.options.with_seed())
         drafts = await self._draft(request, client, started)
         with self._submitted(drafts) as jobs:
             results = await self._gather(jobs, started)
-        return await self._reply(drafts, results, started)
+        return await self._reply(request, drafts, results, started)
 
     async def stream(
         self, request: TranslationRequest, client: str = ""
@@ -71,6 +73,7 @@ class Translator:
             ServiceError: see `translate`.
         """
         started = time.monotonic()
+        request = replace(request, options=request.options.with_seed())
         drafts = await self._draft(request, client, started)
         relay = Relay(drafts, self._drafter.decode)
         with self._submitted(drafts) as jobs:
@@ -82,7 +85,7 @@ class Translator:
                 results = await work
             finally:
                 work.cancel()
-        yield await self._reply(drafts, results, started)
+        yield await self._reply(request, drafts, results, started)
 
     async def _draft(
         self, request: TranslationRequest, client: str, started: float
@@ -96,11 +99,16 @@ class Translator:
         return drafts
 
     async def _reply(
-        self, drafts: Sequence[Draft], results: Sequence[JobResult], started: float
+        self,
+        request: TranslationRequest,
+        drafts: Sequence[Draft],
+        results: Sequence[JobResult],
+        started: float,
     ) -> TranslationReply:
         translations = await asyncio.to_thread(self._finish, drafts, results, started)
         reply = TranslationReply(
             translations=translations,
+            seed=request.options.seed,
             total_seconds=time.monotonic() - started,
             queue_seconds=max((result.queue_seconds for result in results), default=0.0),
             decode_seconds=max((result.decode_seconds for result in results), default=0.0),

@@ -1,9 +1,11 @@
 """What a client asks and what it gets, before any protocol gives it a shape."""
 
-from dataclasses import dataclass
-from typing import Literal
+import secrets
+from dataclasses import dataclass, replace
+from typing import Literal, Self
 
 from service.detect import Detection
+from service.engine.options import LengthPenaltyFormula
 
 AUTO = "auto"
 
@@ -12,12 +14,44 @@ FinishReason = Literal["stop", "length", "unchanged"]
 
 @dataclass(frozen=True, kw_only=True)
 class OptionsWish:
-    """What a request asks of decoding; None leaves it to the service and the bundle."""
+    """What a request asks of decoding; None leaves it to the service and the bundle.
+
+    `service.engine.options` says what each does. Any of `temperature`, `top_k` and `top_p` asks for
+    sampling. `target_prefix` and `suppressed_texts` are text in the target language.
+    """
 
     beam_size: int | None = None
     num_hypotheses: int | None = None
     length_penalty: float | None = None
+    length_penalty_formula: LengthPenaltyFormula | None = None
     max_target_tokens: int | None = None
+    max_target_ratio: float | None = None
+    min_target_tokens: int | None = None
+    repetition_penalty: float | None = None
+    no_repeat_ngram_size: int | None = None
+    suppressed_texts: tuple[str, ...] = ()
+    target_prefix: str = ""
+    return_alternatives: bool = False
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    seed: int | None = None
+
+    @property
+    def is_sampling(self) -> bool:
+        """Whether tokens are to be drawn."""
+        return any(each is not None for each in (self.temperature, self.top_k, self.top_p))
+
+    @property
+    def has_beam(self) -> bool:
+        """Whether hypotheses are to compete."""
+        return not (self.is_sampling or self.return_alternatives)
+
+    def with_seed(self) -> Self:
+        """The same wish, with a seed if one is needed and not given."""
+        if self.is_sampling and self.seed is None:
+            return replace(self, seed=secrets.randbits(32))
+        return self
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +75,7 @@ class Candidate:
 
     Attributes:
         text: translation, with the white space and the line ends of the source.
-        score: sum over the segments of log probability / length ** length_penalty.
+        score: sum over the segments of the scores of their hypotheses.
         finish_reason: "length" if the token limit cut any segment, "unchanged" if there was nothing
             to translate, "stop" otherwise.
     """
@@ -75,12 +109,14 @@ class TranslationReply:
 
     Attributes:
         translations: one for each text.
+        seed: what was drawn with; only after sampling.
         total_seconds: from the request to the reply.
         queue_seconds: waiting time of the segment that waited longest.
         decode_seconds: decoding time of the segment that took longest.
     """
 
     translations: tuple[Translation, ...]
+    seed: int | None
     total_seconds: float
     queue_seconds: float
     decode_seconds: float

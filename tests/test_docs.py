@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry
 
 import dragoman
 from service.metrics import EngineMetrics, RequestMetrics, ServiceMetrics
+from service.options_body import OptionsBody
 from service.settings import PREFIX, Settings, describe_range
 
 ROOT = Path(__file__).parents[1]
@@ -33,6 +34,15 @@ def test_every_setting_is_documented_with_its_range_and_meaning() -> None:
         assert cells[2:] == [describe_range(field), field.description]
         if field.default_factory is None and name != "bundle":
             assert cells[1] == f"`{field.default}`"
+
+
+def test_every_decoding_option_is_documented_with_its_meaning() -> None:
+    section = README.split("### Options")[1].split("###")[0]
+    documented = dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", section, flags=re.MULTILINE))
+
+    assert documented == {
+        name: field.description for name, field in OptionsBody.model_fields.items()
+    }
 
 
 def test_every_metric_is_documented_with_its_kind_and_meaning() -> None:

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from deploy.bench.peers import LENGTH_PENALTY, MAX_TARGET_TOKENS, Files, Ids, Setup
-from service.engine.job import DecodingOptions, Job
+from service.engine.job import Job
+from service.engine.options import DecodingOptions
 from service.loading import load_backend
 from service.settings import load_settings
 

@@ -8,7 +8,7 @@ import torch
 from deploy.bench.batches import in_batches
 from deploy.bench.peers import LENGTH_PENALTY, MAX_TARGET_TOKENS, Files, Ids, Setup
 from model import checkpoint
-from model.search import beam_search, greedy_search
+from model.search import LengthPenalty, beam_search, greedy_search
 
 
 class PyTorchPeer:
@@ -33,7 +33,7 @@ class PyTorchPeer:
                 self._tokenizer,
                 source,
                 beam_size=self._setup.beam_size,
-                length_penalty=LENGTH_PENALTY,
+                length_penalty=LengthPenalty(LENGTH_PENALTY),
                 max_tokens=MAX_TARGET_TOKENS,
             )[0].token_ids
             for source in batch

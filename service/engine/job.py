@@ -7,6 +7,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Literal
 
+from service.engine.options import DecodingOptions
+
 FinishReason = Literal["stop", "length"]
 
 
@@ -30,45 +32,18 @@ _NEXT_STATES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class DecodingOptions:
-    """How one segment is decoded; segments with different options share a batch.
-
-    Attributes:
-        beam_size: live hypotheses, 1 (greedy) or more.
-        num_hypotheses: how many finished hypotheses to return, at most `beam_size`.
-        length_penalty: p in score / length ** p.
-        max_target_tokens: hard limit for one hypothesis, in tokens, `eos` included.
-    """
-
-    beam_size: int = 1
-    num_hypotheses: int = 1
-    length_penalty: float = 1.0
-    max_target_tokens: int = 256
-
-    def __post_init__(self) -> None:
-        if self.beam_size < 1:
-            raise ValueError(f"beam_size is {self.beam_size}; it must be at least 1")
-        if not 1 <= self.num_hypotheses <= self.beam_size:
-            raise ValueError(
-                f"num_hypotheses is {self.num_hypotheses}; the limit is beam_size, {self.beam_size}"
-            )
-        if self.max_target_tokens < 1:
-            raise ValueError(
-                f"max_target_tokens is {self.max_target_tokens}; it must be at least 1"
-            )
-
-
-@dataclass(frozen=True, kw_only=True)
 class Hypothesis:
     """One finished translation of a segment.
 
     Attributes:
         token_ids: target tokens, without `bos` and `eos`.
-        score: sum of log probabilities (`eos` included) / length ** length_penalty.
+        token_log_probs: log probability of each token; when `eos` was chosen, its own is the last.
+        score: `DecodingOptions.score` of their sum.
         finish_reason: "stop" when `eos` was chosen, "length" when the limit cut it.
     """
 
     token_ids: tuple[int, ...]
+    token_log_probs: tuple[float, ...]
     score: float
     finish_reason: FinishReason
 

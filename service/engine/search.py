@@ -1,4 +1,4 @@
-"""Choosing tokens: greedy and beam search over the scores of one segment's hypotheses.
+"""Choosing tokens from the scores of one segment's hypotheses: greedy, beam search, sampling.
 
 Pure: scores in, decisions out; no graph, no cache, no clock.
 """
@@ -10,7 +10,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from service.engine.job import DecodingOptions, Hypothesis
+from service.engine.job import Hypothesis
+from service.engine.options import DecodingOptions
+from service.engine.rules import Rules
+from service.engine.sampling import draw
+from service.engine.top import top
 
 Floats = npt.NDArray[np.float32]
 
@@ -33,6 +37,10 @@ class StepScores(NamedTuple):
         rows = list(slots)
         return StepScores(self.logits[rows], self.log_normalisers[rows], self.best_ids[rows])
 
+    def log_prob(self, row: int, token_id: int) -> float:
+        """Log probability of one token."""
+        return float(self.logits[row, token_id]) - float(self.log_normalisers[row])
+
 
 class Choice(NamedTuple):
     """How each live hypothesis goes on: from which one before, with which token."""
@@ -42,38 +50,109 @@ class Choice(NamedTuple):
 
 
 @dataclass
-class GreedySearch:
-    """Take the best token until `eos` or the limit."""
+class Growing:
+    """A hypothesis on its way.
 
-    options: DecodingOptions
-    eos_id: int
+    Attributes:
+        token_ids: tokens so far, without `bos`.
+        log_probs: the log probability of each.
+        total: their sum.
+    """
+
     token_ids: list[int] = field(default_factory=list)
+    log_probs: list[float] = field(default_factory=list)
     total: float = 0.0
 
-    def advance(self, scores: StepScores) -> Choice | None:
-        """Extend the one hypothesis; None when it has ended."""
-        token_id = int(scores.best_ids[0])
+    def append(self, token_id: int, log_prob: float) -> None:
+        """Go on with a token."""
         self.token_ids.append(token_id)
-        self.total += float(scores.logits[0, token_id]) - float(scores.log_normalisers[0])
-        if token_id == self.eos_id or len(self.token_ids) == self.options.max_target_tokens:
+        self.log_probs.append(log_prob)
+        self.total += log_prob
+
+    def extended(self, token_id: int, log_prob: float) -> "Growing":
+        """A hypothesis that goes on from this one, which stays as it is."""
+        return Growing(
+            [*self.token_ids, token_id], [*self.log_probs, log_prob], self.total + log_prob
+        )
+
+    def finish(self, options: DecodingOptions, eos_id: int) -> Hypothesis:
+        """This hypothesis, ended by `eos` or cut by the limit."""
+        has_ended = self.token_ids[-1] == eos_id
+        return Hypothesis(
+            token_ids=tuple(self.token_ids[:-1] if has_ended else self.token_ids),
+            token_log_probs=tuple(self.log_probs),
+            score=options.score(self.total, len(self.token_ids)),
+            finish_reason="stop" if has_ended else "length",
+        )
+
+
+class SeparateSearch:
+    """Extend every hypothesis by itself: by its best token, or by one that is drawn.
+
+    With one hypothesis and no draw this is greedy search. With alternatives, hypothesis i takes the
+    i-th best token behind the prefix. A hypothesis that has ended keeps its slot, and is fed its
+    last token, until the others have ended, too.
+    """
+
+    def __init__(self, options: DecodingOptions, eos_id: int) -> None:
+        self._options = options
+        self._eos_id = eos_id
+        self._rules = Rules(options, eos_id)
+        self._hypotheses = [Growing() for _ in range(options.beam_size)]
+        self._rows = list(range(options.beam_size))
+        self._live = self._rows  # those that have not ended
+
+    def advance(self, scores: StepScores) -> Choice | None:
+        """Extend what has not ended; None when all has."""
+        live = []
+        for row in self._live:
+            hypothesis = self._hypotheses[row]
+            token_id, log_prob = self._choose(scores, row)
+            hypothesis.append(token_id, log_prob)
+            is_cut = len(hypothesis.token_ids) == self._options.max_target_tokens
+            if token_id != self._eos_id and not is_cut:
+                live.append(row)
+        self._live = live
+        if not live:
             return None
-        return Choice([0], [token_id])
+        return Choice(self._rows, [hypothesis.token_ids[-1] for hypothesis in self._hypotheses])
+
+    def _choose(self, scores: StepScores, row: int) -> tuple[int, float]:
+        """The next token of a hypothesis and its log probability."""
+        options, history = self._options, self._hypotheses[row].token_ids
+        length, prefix = len(history), options.target_prefix
+        if length < len(prefix):
+            return prefix[length], scores.log_prob(row, prefix[length])
+        is_branching = options.return_alternatives and length == len(prefix)
+        best_id = int(scores.best_ids[row])
+        if not (is_branching or options.sampling) and self._rules.leave(best_id):
+            return best_id, scores.log_prob(row, best_id)
+        logits = scores.logits[row]
+        normaliser = self._rules.apply(logits, float(scores.log_normalisers[row]), history)
+        if options.sampling:
+            token_id = draw(logits, options.sampling, sample=row, position=length)
+        elif is_branching:
+            token_id = int(top(logits, row + 1)[row])
+        else:
+            token_id = int(logits.argmax())
+        return token_id, float(logits[token_id]) - normaliser
 
     def settled_ids(self) -> tuple[int, ...]:
-        """The tokens so far: none is taken back."""
-        return tuple(self.token_ids)
+        """What all hypotheses begin with: with one of them, its tokens so far."""
+        return _common_prefix([tuple(each.token_ids) for each in self._hypotheses])
 
     def hypotheses(self) -> tuple[Hypothesis, ...]:
-        """The one hypothesis, once it has ended."""
-        return (_finish(self.token_ids, self.total, self.eos_id, self.options.length_penalty),)
+        """The best `num_hypotheses`, best first, once all have ended.
 
-
-@dataclass
-class _Live:
-    """A hypothesis still growing: its tokens and the sum of their log probabilities."""
-
-    token_ids: list[int]
-    total: float
+        They are fewer where the rules allow fewer.
+        """
+        finished = [
+            hypothesis.finish(self._options, self._eos_id)
+            for hypothesis in self._hypotheses
+            if hypothesis.total > -np.inf
+        ]
+        finished.sort(key=lambda hypothesis: -hypothesis.score)
+        return tuple(finished[: self._options.num_hypotheses])
 
 
 class BeamSearch:
@@ -83,54 +162,71 @@ class BeamSearch:
     beam_size live ones remain even if as many end; an extension by `eos` ends a hypothesis if
     it is among the best beam_size.
 
-    Source: Wu et al. 2016, section 7, with score / length ** p as the only term.
+    Source: Wu et al. 2016, section 7, with the length penalty as the only term.
     """
 
     def __init__(self, options: DecodingOptions, eos_id: int) -> None:
         self._options = options
         self._eos_id = eos_id
-        # The first step has one hypothesis; the others are copies that cannot be chosen.
-        self._live = [_Live([], 0.0)] + [_Live([], -np.inf) for _ in range(options.beam_size - 1)]
+        self._rules = Rules(options, eos_id)
+        self._live = [Growing()]  # up to beam_size; slots beyond them hold copies of the first
         self._finished: list[Hypothesis] = []
 
     def advance(self, scores: StepScores) -> Choice | None:
         """Extend all hypotheses; None when the search has ended."""
-        beam_size = self._options.beam_size
-        grown: list[_Live] = []
+        options = self._options
+        length = len(self._live[0].token_ids)
+        if length < len(options.target_prefix):
+            return self._force(scores, options.target_prefix[length])
+        grown: list[Growing] = []
         choice = Choice([], [])
-        for rank, (total, parent, token_id) in enumerate(self._best_extensions(scores)):
-            token_ids = [*self._live[parent].token_ids, token_id]
+        for rank, (parent, token_id, log_prob) in enumerate(self._best_extensions(scores)):
+            extended = self._live[parent].extended(token_id, log_prob)
             if token_id != self._eos_id:
-                grown.append(_Live(token_ids, total))
+                grown.append(extended)
                 choice.parents.append(parent)
                 choice.token_ids.append(token_id)
-            elif rank < beam_size:
-                self._finish(_Live(token_ids, total))
-            if len(grown) == beam_size:
+            elif rank < options.beam_size:
+                self._finish(extended)
+            if len(grown) == options.beam_size:
                 break
         self._live = grown
-        if len(grown[0].token_ids) == self._options.max_target_tokens:
-            for live in grown:
-                self._finish(live)
+        if length + 1 == options.max_target_tokens:
+            for hypothesis in grown:
+                self._finish(hypothesis)
             return None
-        return None if self._cannot_improve() else choice
+        if not grown or self._cannot_improve():
+            return None
+        num_copies = options.beam_size - len(grown)
+        return Choice(*(each + each[:1] * num_copies for each in choice))
 
-    def _best_extensions(self, scores: StepScores) -> list[tuple[float, int, int]]:
-        """(total, parent, token id) of the best 2 * beam_size extensions, best first."""
-        before = np.array([live.total for live in self._live])
-        totals = scores.logits.astype(np.float64)
-        totals += (before - scores.log_normalisers)[:, None]  # (hypothesis, vocab)
-        vocab_size = totals.shape[1]
-        flat = totals.ravel()
-        count = min(2 * self._options.beam_size, flat.size)
-        places = np.argpartition(flat, flat.size - count)[-count:]
-        places = places[np.lexsort((places, -flat[places]))]
-        return [(float(flat[place]), *divmod(int(place), vocab_size)) for place in places]
+    def _force(self, scores: StepScores, token_id: int) -> Choice:
+        """Go on with the next token of the prefix."""
+        self._live[0].append(token_id, scores.log_prob(0, token_id))
+        beam_size = self._options.beam_size
+        return Choice(list(range(beam_size)), [token_id] * beam_size)
 
-    def _finish(self, live: _Live) -> None:
-        penalty = self._options.length_penalty
-        self._finished.append(_finish(live.token_ids, live.total, self._eos_id, penalty))
-        self._finished.sort(key=lambda hypothesis: -hypothesis.score)
+    def _best_extensions(self, scores: StepScores) -> list[tuple[int, int, float]]:
+        """(parent, token id, log probability) of the best 2 * beam_size extensions, best first.
+
+        They are fewer where the rules leave fewer.
+        """
+        count = 2 * self._options.beam_size
+        ranked: list[tuple[float, int, int, float]] = []
+        for row, hypothesis in enumerate(self._live):
+            logits, history = scores.logits[row], hypothesis.token_ids
+            normaliser = self._rules.apply(logits, float(scores.log_normalisers[row]), history)
+            token_ids = top(logits, count)
+            for token_id, logit in zip(token_ids.tolist(), logits[token_ids].tolist(), strict=True):
+                log_prob = logit - normaliser
+                if log_prob > -np.inf:
+                    ranked.append((-hypothesis.total - log_prob, row, token_id, log_prob))
+        ranked.sort()
+        return [(parent, token_id, log_prob) for _, parent, token_id, log_prob in ranked[:count]]
+
+    def _finish(self, hypothesis: Growing) -> None:
+        self._finished.append(hypothesis.finish(self._options, self._eos_id))
+        self._finished.sort(key=lambda finished: -finished.score)
 
     def _cannot_improve(self) -> bool:
         """Whether the best beam_size finished hypotheses are final.
@@ -138,31 +234,34 @@ class BeamSearch:
         A live total only falls as tokens are added. At best it stays, over the longest
         length possible; where long ones are not favoured, over the next one.
         """
-        if len(self._finished) < self._options.beam_size:
+        options = self._options
+        if len(self._finished) < options.beam_size:
             return False
-        penalty = self._options.length_penalty
         length = len(self._live[0].token_ids) + 1
-        longest = self._options.max_target_tokens if penalty > 0 else length
-        best_possible: float = max(live.total for live in self._live) / longest**penalty
-        return best_possible <= self._finished[self._options.beam_size - 1].score
+        longest = options.max_target_tokens if options.length_penalty > 0 else length
+        best_total = max(hypothesis.total for hypothesis in self._live)
+        return options.score(best_total, longest) <= self._finished[options.beam_size - 1].score
 
     def settled_ids(self) -> tuple[int, ...]:
         """What all hypotheses begin with that can still win, live or finished."""
-        able = [tuple(live.token_ids) for live in self._live if live.total > -np.inf]
-        return _common_prefix([*able, *(hypothesis.token_ids for hypothesis in self._finished)])
+        live = [tuple(hypothesis.token_ids) for hypothesis in self._live]
+        return _common_prefix([*live, *(finished.token_ids for finished in self._finished)])
 
     def hypotheses(self) -> tuple[Hypothesis, ...]:
-        """The best `num_hypotheses`, best first, once the search has ended."""
+        """The best `num_hypotheses`, best first, once the search has ended.
+
+        They are fewer where the rules allow fewer.
+        """
         return tuple(self._finished[: self._options.num_hypotheses])
 
 
-Search = GreedySearch | BeamSearch
+Search = SeparateSearch | BeamSearch
 
 
 def start_search(options: DecodingOptions, eos_id: int) -> Search:
     """The search that `options` ask for."""
-    if options.beam_size == 1:
-        return GreedySearch(options, eos_id)
+    if options.beam_size == 1 or options.return_alternatives or options.sampling:
+        return SeparateSearch(options, eos_id)
     return BeamSearch(options, eos_id)
 
 
@@ -170,12 +269,3 @@ def _common_prefix(rows: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
     first, last = min(rows), max(rows)  # those between share what these two share
     length = next((n for n, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), None)
     return first[:length]
-
-
-def _finish(token_ids: list[int], total: float, eos_id: int, length_penalty: float) -> Hypothesis:
-    has_ended = token_ids[-1] == eos_id
-    return Hypothesis(
-        token_ids=tuple(token_ids[:-1] if has_ended else token_ids),
-        score=total / len(token_ids) ** length_penalty,
-        finish_reason="stop" if has_ended else "length",
-    )

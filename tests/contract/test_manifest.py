@@ -33,7 +33,7 @@ LIMITS = EngineLimits(
 
 @pytest.fixture
 def served(bundle: Bundle) -> ServedModel:
-    return _describe(bundle, "int8", LIMITS)
+    return _describe(bundle, "int8", "CPUExecutionProvider", LIMITS, silent_ids=())
 
 
 def test_both_sides_have_the_same_format_and_file_names(bundle: Bundle) -> None:

@@ -49,7 +49,9 @@ def asked_for(expression: str) -> list[tuple[str, dict[str, str]]]:
 
 
 def _result() -> JobResult:
-    hypothesis = Hypothesis(token_ids=(7, 8), score=-1.0, finish_reason="stop")
+    hypothesis = Hypothesis(
+        token_ids=(7, 8), token_log_probs=(-0.5, -1.0, -1.5), score=-1.0, finish_reason="stop"
+    )
     return JobResult(
         hypotheses=(hypothesis,),
         queue_seconds=0.1,

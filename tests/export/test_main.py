@@ -80,7 +80,12 @@ def test_the_manifest_tells_what_a_service_must_know(manifest: dict[str, Any]) -
         precision: {"encoder": f"encoder.{precision}.onnx", "decoder": f"decoder.{precision}.onnx"}
         for precision in ("int8", "float32")
     }
-    assert set(manifest["decoding"]) == {"length_penalty", "max_source_tokens", "max_target_ratio"}
+    assert set(manifest["decoding"]) == {
+        "length_penalty",
+        "length_penalty_formula",
+        "max_source_tokens",
+        "max_target_ratio",
+    }
 
 
 def test_the_manifest_tells_what_the_model_is_and_how_it_was_made(

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from model.config import ModelConfig
 from model.layers import DecoderLayer, LayerCache
-from model.search import Hypothesis, beam_search, greedy_search, reorder
+from model.search import Hypothesis, LengthPenalty, beam_search, greedy_search, reorder
 from model.tokenizer import Tokenizer
 from model.transformer import Transformer
 from tests.model.conftest import MakeConfig
@@ -26,7 +26,12 @@ SOURCES = [[4, 5, 3], [5, 5, 4, 4, 3], [3], [4, 3]]
 # Scores are sums of at most 12 float32 logarithms.
 SCORE_TOLERANCE = 1e-4
 
-PENALTIES = pytest.mark.parametrize("length_penalty", [0.0, 0.6, 1.0, 2.0, -1.0])
+POWERS = [0.0, 0.6, 1.0, 2.0, -1.0]
+PENALTIES = pytest.mark.parametrize(
+    "length_penalty",
+    [*map(LengthPenalty, POWERS), LengthPenalty(0.6, "gnmt"), LengthPenalty(2.0, "gnmt")],
+    ids=str,
+)
 
 
 class TinyTokenizer(Tokenizer):
@@ -95,6 +100,12 @@ def model(make_config: MakeConfig, request: pytest.FixtureRequest) -> Transforme
     return model
 
 
+def divisor(length: int, length_penalty: LengthPenalty) -> float:
+    if length_penalty.formula == "gnmt":
+        return (5 + length) ** length_penalty.power / 6**length_penalty.power
+    return length**length_penalty.power
+
+
 @cache
 @torch.inference_mode()
 def log_probs_after(model: Transformer, source: tuple[int, ...], tokens: tuple[int, ...]) -> Tensor:
@@ -108,7 +119,7 @@ def log_probs(model: Transformer, source: list[int], tokens: list[int]) -> list[
 
 
 def all_hypotheses(
-    model: Transformer, source: list[int], length_penalty: float
+    model: Transformer, source: list[int], length_penalty: LengthPenalty
 ) -> list[Hypothesis]:
     """Every sequence that ends by eos within the limit, or is cut by it, best first."""
     others = [token for token in range(VOCAB_SIZE) if token != EOS_ID]
@@ -120,13 +131,17 @@ def all_hypotheses(
             steps = range(len(ended))
             score = sum(log_probs(model, source, ended[:step])[ended[step]] for step in steps)
             found.append(
-                Hypothesis(list(tokens), score / len(ended) ** length_penalty, is_complete)
+                Hypothesis(list(tokens), score / divisor(len(ended), length_penalty), is_complete)
             )
     return sorted(found, key=lambda hypothesis: -hypothesis.score)
 
 
 def endless_beam_search(
-    model: Transformer, source: list[int], beam_size: int, length_penalty: float, max_tokens: int
+    model: Transformer,
+    source: list[int],
+    beam_size: int,
+    length_penalty: LengthPenalty,
+    max_tokens: int,
 ) -> list[Hypothesis]:
     """The same beam, uncached, that never stops before the limit."""
     live: list[tuple[list[int], float]] = [([], 0.0)]
@@ -143,7 +158,7 @@ def endless_beam_search(
     found = [
         Hypothesis(
             [token for token in tokens if token != EOS_ID],
-            score / len(tokens) ** length_penalty,
+            score / divisor(len(tokens), length_penalty),
             tokens[-1] == EOS_ID,
         )
         for tokens, score in ended + live
@@ -161,7 +176,7 @@ def assert_same(found: list[Hypothesis], expected: list[Hypothesis]) -> None:
 
 @PENALTIES
 def test_a_beam_as_wide_as_the_tree_finds_the_best_of_all_sequences(
-    model: Transformer, length_penalty: float
+    model: Transformer, length_penalty: LengthPenalty
 ) -> None:
     found = beam_search(
         model,
@@ -178,7 +193,7 @@ def test_a_beam_as_wide_as_the_tree_finds_the_best_of_all_sequences(
 @PENALTIES
 @pytest.mark.parametrize("beam_size", [1, 2, 3, 5])
 def test_stopping_early_finds_what_going_on_finds(
-    model: Transformer, beam_size: int, length_penalty: float
+    model: Transformer, beam_size: int, length_penalty: LengthPenalty
 ) -> None:
     for source in SOURCES[:2]:
         found = beam_search(
@@ -198,7 +213,9 @@ def test_a_beam_of_one_without_length_penalty_is_greedy(model: Transformer) -> N
     greedy = greedy_search(model, TINY, SOURCES, max_tokens=10)
 
     for source, alone in zip(SOURCES, greedy, strict=True):
-        beam = beam_search(model, TINY, source, beam_size=1, length_penalty=0.0, max_tokens=10)
+        beam = beam_search(
+            model, TINY, source, beam_size=1, length_penalty=LengthPenalty(0.0), max_tokens=10
+        )
         length = len(alone.token_ids) + alone.is_complete
         assert_same([Hypothesis(alone.token_ids, alone.score * length, alone.is_complete)], beam)
 
@@ -233,6 +250,13 @@ def test_sequences_end_early_late_and_never() -> None:
 
     assert len({len(one.token_ids) for batch in found for one in batch}) >= 4
     assert {one.is_complete for batch in found for one in batch} == {True, False}
+
+
+def test_the_gnmt_formula_is_milder_on_short_translations() -> None:
+    plain, gnmt = LengthPenalty(1.0), LengthPenalty(1.0, "gnmt")
+
+    assert [plain.score(-6.0, length) for length in (1, 7)] == [-6.0, -6.0 / 7]
+    assert [gnmt.score(-6.0, length) for length in (1, 7)] == [-6.0, -3.0]
 
 
 def test_the_limit_counts_eos(model: Transformer) -> None:

@@ -10,9 +10,10 @@ import torch
 from model.config import NormPosition
 from service.bundle import load_bundle
 from service.engine.invariants import check_invariants
-from service.engine.job import DecodingOptions, Hypothesis, Job
+from service.engine.job import Hypothesis, Job
 from service.engine.limits import EngineLimits
 from service.engine.loop import Engine
+from service.engine.options import DecodingOptions
 from service.engine.runner import Runner
 from tests.bundles import write_bundle
 

@@ -4,9 +4,10 @@ import random
 
 import pytest
 
-from service.engine.job import DecodingOptions
+from service.engine.options import DecodingOptions
 from tests.bundles import sources
 from tests.parity.conftest import Asked, LoadRunner, decode
+from tests.service.engine.driving import random_rules, random_sampling
 
 
 def ask(seed: int, count: int) -> list[Asked]:
@@ -21,6 +22,8 @@ def ask(seed: int, count: int) -> list[Asked]:
             num_hypotheses=beam_size,
             length_penalty=generator.choice([0.0, 0.6, 1.0, 1.5]),
             max_target_tokens=generator.choice([3, 12, 40]),
+            sampling=random_sampling(generator) if generator.random() < 0.3 else None,
+            **random_rules(generator),
         )
         asked.append(((tag_id, *longer[:248], eos_id), options))
     return asked

@@ -4,14 +4,19 @@ import pytest
 
 from model.config import NormPosition
 from model.search import Hypothesis as Wanted
-from model.search import beam_search, greedy_search
-from service.engine.job import DecodingOptions, Hypothesis
+from model.search import LengthPenalty, beam_search, greedy_search
+from service.engine.job import Hypothesis
+from service.engine.options import DecodingOptions
 from tests.bundles import sources, tiny_checkpoint, tiny_tokenizer
 from tests.parity.conftest import LoadRunner, decode
 
 # Sums of up to 40 log probabilities, each of them off by up to 3e-5 / its share of the sum.
 TOLERANCE = 1e-4
 MAX_TOKENS = 40
+PENALTIES = [
+    *(LengthPenalty(power) for power in (0.0, 0.6, 1.0, 1.5)),
+    *(LengthPenalty(power, "gnmt") for power in (0.6, 1.5)),
+]
 SHAPES: list[tuple[NormPosition, bool]] = [("pre", True), ("pre", False), ("post", True)]
 
 
@@ -44,14 +49,15 @@ def test_translations_end_early_late_and_at_the_limit() -> None:
     assert len(lengths) < len(found)
 
 
-@pytest.mark.parametrize("length_penalty", [0.0, 0.6, 1.0, 1.5])
-@pytest.mark.parametrize("beam_size", [2, 3, 4, 5])
-def test_beam(load_runner: LoadRunner, beam_size: int, length_penalty: float) -> None:
+@pytest.mark.parametrize("length_penalty", PENALTIES, ids=str)
+@pytest.mark.parametrize("beam_size", [2, 3, 4, 5, 8])
+def test_beam(load_runner: LoadRunner, beam_size: int, length_penalty: LengthPenalty) -> None:
     model, batch = tiny_checkpoint().build(), sources(3, seed=10 * beam_size)
     options = DecodingOptions(
         beam_size=beam_size,
         num_hypotheses=beam_size,
-        length_penalty=length_penalty,
+        length_penalty=length_penalty.power,
+        length_penalty_formula=length_penalty.formula,
         max_target_tokens=20,
     )
 
@@ -66,5 +72,6 @@ def test_beam(load_runner: LoadRunner, beam_size: int, length_penalty: float) ->
             length_penalty=length_penalty,
             max_tokens=20,
         )
+        assert len(wanted) == beam_size
         for hypothesis, one in zip(hypotheses, wanted, strict=True):
             assert_same(hypothesis, one)

@@ -16,7 +16,14 @@ from service.detect import Detector
 from service.logs import REQUEST_ID
 from service.served_model import ServedModel
 from service.settings import Settings
-from tests.service.stub_engine import EOS_ID, FORMALITY_IDS, TAG_IDS, StubEngine, StubTokenizer
+from tests.service.stub_engine import (
+    EOS_ID,
+    FORMALITY_IDS,
+    SILENT_IDS,
+    TAG_IDS,
+    StubEngine,
+    StubTokenizer,
+)
 
 MakeApp = Callable[..., FastAPI]
 MakeClient = Callable[..., TestClient]
@@ -44,6 +51,7 @@ def model() -> ServedModel:
         tag_ids=TAG_IDS,
         formality_ids={("en", "de"): FORMALITY_IDS},
         eos_id=EOS_ID,
+        silent_ids=SILENT_IDS,
         length_penalty=0.6,
         max_source_tokens=67,
         max_target_tokens=100,

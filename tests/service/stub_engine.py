@@ -11,6 +11,7 @@ from service.errors import EngineStopped, QueueFull, RequestCancelled, ServiceEr
 EOS_ID = 0
 TAG_IDS = {("de", "en"): 1, ("en", "de"): 2}
 FORMALITY_IDS = {"formal": 3, "informal": 4}
+SILENT_IDS = (1, 2, 3, 4)
 NUM_SPECIAL = 5
 
 
@@ -96,6 +97,7 @@ class StubEngine:
         hypotheses = tuple(
             Hypothesis(
                 token_ids=tuple(StubTokenizer().encode(text + "!" * rank)),
+                token_log_probs=(-1.0 - rank,),
                 score=-1.0 - rank,
                 finish_reason=self.finish_reason,
             )

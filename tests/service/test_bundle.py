@@ -42,6 +42,14 @@ def test_a_whole_bundle_is_read(path: Path) -> None:
     assert bundle.golden[0].source_ids == (5, 9, 3)
 
 
+def test_the_formula_of_the_length_penalty_is_the_plain_one_unless_said(path: Path) -> None:
+    silent = load_bundle(path)
+    change(path, lambda manifest: manifest["decoding"].update(length_penalty_formula="gnmt"))
+
+    assert silent.manifest.decoding.length_penalty_formula == "plain"
+    assert load_bundle(path).manifest.decoding.length_penalty_formula == "gnmt"
+
+
 def test_what_the_service_does_not_read_may_be_there(path: Path) -> None:
     change(path, lambda manifest: manifest.update(poem="roses are red"))
 
@@ -94,6 +102,10 @@ def test_another_format_version_is_refused_with_both_numbers(path: Path, version
         (lambda manifest: manifest["directions"][0].pop("tag_id"), "directions.0.tag_id"),
         (lambda manifest: manifest.update(directions=[]), "directions: .*at least 1"),
         (lambda manifest: manifest["files"][GRAPH].pop("sha256"), "files.*sha256"),
+        (
+            lambda manifest: manifest["decoding"].update(length_penalty_formula="cubic"),
+            "decoding.length_penalty_formula: .*'plain' or 'gnmt'",
+        ),
     ],
 )
 def test_a_wrong_field_is_refused_with_its_place(path: Path, edit: Change, place: str) -> None:

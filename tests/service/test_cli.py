@@ -58,11 +58,40 @@ def test_a_file_becomes_a_file_of_as_many_lines(
     assert (tmp_path / "out").read_text(encoding="utf-8").split("\n") == [*expected, ""]
 
 
+def test_options_reach_the_engine(
+    bundle: Path, lines: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    call = ["--from", "de", "--to", "en", "--bundle", str(bundle), lines[0]]
+    main(["--target-prefix", "The garden", *call])
+    prefixed = capsys.readouterr().out
+    main(["--target-prefix", "The garden", "--no-repeat-ngram-size", "1", *call])
+    without_repeating = capsys.readouterr().out
+
+    assert prefixed.startswith("The garden")
+    assert without_repeating.startswith("The garden")
+    assert without_repeating != prefixed
+
+
+def test_a_seed_that_was_drawn_is_told_and_draws_the_same_again(
+    bundle: Path, lines: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    call = ["--from", "de", "--to", "en", "--bundle", str(bundle), "--temperature", "1.5"]
+    main([*call, *lines])
+    drawn = capsys.readouterr()
+    main([*call, "--seed", drawn.err.split()[-1], *lines])
+    again = capsys.readouterr()
+
+    assert drawn.err.startswith("dragoman translate: seed ")
+    assert again.out == drawn.out
+    assert again.err == ""
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--to", "xx", "hallo"], "'xx' is not supported; languages: en, de"),
         (["--to", "en", "--beam-size", "99", "hallo"], "beam_size is 99; the limit is 1 to 8"),
+        (["--to", "en", "--seed", "1", "hallo"], "seed needs temperature, top_k or top_p"),
         (["--to", "en", "--precision", "int4", "hallo"], "DRAGOMAN_PRECISION is 'int4'"),
         (["--to", "en", "--input", "/nowhere/at/all"], "No such file or directory"),
     ],

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,10 @@ from starlette.testclient import TestClient
 from service.app import create_app
 from service.bundle import Bundle, load_bundle
 from service.loading import load_backend
+from service.offline import OfflineTranslator
 from service.settings import DEFAULT_BUNDLE, Settings
+from service.tokenizer import Tokenizer
+from service.translation import OptionsWish
 from tests.service.conftest import wait_until_ready
 
 ROOT = Path(__file__).parents[2]
@@ -69,6 +73,40 @@ def test_what_the_readme_shows_is_what_the_service_answers() -> None:
         for path, body, answer in shown:
             got = client.post(path, content=body, headers={"content-type": "application/json"})
             assert _comparable(got.json()) == _comparable(json.loads(answer))
+
+
+@pytest.fixture(scope="module")
+def translator() -> Iterator[OfflineTranslator]:
+    with OfflineTranslator() as translator:
+        yield translator
+
+
+def ask(translator: OfflineTranslator, **options: Any) -> list[str]:
+    question = ["Wo ist der Bahnhof?"]
+    [translation] = translator.translate(question, "de", "en", OptionsWish(**options))
+    return [candidate.text for candidate in translation.candidates]
+
+
+def test_it_does_without_a_word_that_is_suppressed(translator: OfflineTranslator) -> None:
+    [plain] = ask(translator)
+    [without] = ask(translator, suppressed_texts=("station",))
+
+    assert "station" in plain
+    assert "station" not in without
+
+
+def test_it_goes_on_from_a_prefix_in_several_ways(translator: OfflineTranslator) -> None:
+    found = ask(translator, target_prefix="Where", return_alternatives=True, num_hypotheses=3)
+
+    assert {"Where's the station?", "Where is the station?"} < set(found)
+    assert all(text.startswith("Where") for text in found)
+
+
+def test_its_silent_tokens_stand_for_no_text(bundle: Bundle) -> None:
+    tokenizer = Tokenizer.load(bundle)
+
+    assert {0, 1, 2, 4, 5, 8_000, 8_001} < set(tokenizer.silent_ids)
+    assert all(tokenizer.decode([token_id]) == "" for token_id in tokenizer.silent_ids[2:])
 
 
 def _comparable(answer: Any) -> Any:

@@ -56,6 +56,36 @@ def test_an_empty_line_stays_empty_and_in_its_place(bundle: Path) -> None:
     assert translated[0] not in ("", first)
 
 
+def candidates(
+    translator: OfflineTranslator, texts: list[str], options: OptionsWish
+) -> list[list[str]]:
+    translated = translator.translate(texts, "de", "en", options)
+    return [[one.text for one in translation.candidates] for translation in translated]
+
+
+def test_samples_are_the_same_alone_and_in_company(bundle: Path) -> None:
+    texts = write_sentences("de", 12)
+    options = OptionsWish(temperature=1.0, top_p=0.9, seed=5, num_hypotheses=3)
+
+    with OfflineTranslator(bundle=bundle) as translator:
+        together = candidates(translator, texts, options)
+        alone = [candidates(translator, [text], options)[0] for text in texts]
+
+    assert together == alone
+    assert len({text for samples in together for text in samples}) > 24
+
+
+def test_alternatives_share_the_prefix_and_differ_behind_it(bundle: Path) -> None:
+    prefix = "The old man"
+    options = OptionsWish(target_prefix=prefix, return_alternatives=True, num_hypotheses=4)
+
+    with OfflineTranslator(bundle=bundle) as translator:
+        [found] = candidates(translator, write_sentences("de", 1), options)
+
+    assert len(set(found)) == 4
+    assert all(text.startswith(prefix) for text in found)
+
+
 def test_an_unknown_language_is_refused(bundle: Path) -> None:
     with OfflineTranslator(bundle=bundle) as translator, pytest.raises(UnsupportedLanguage):
         next(translator.translate(["hello"], "en", "xx", GREEDY))

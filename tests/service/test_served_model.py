@@ -38,3 +38,4 @@ def test_the_limit_of_a_translation_grows_with_its_source_up_to_the_model_s(
     model: ServedModel,
 ) -> None:
     assert [model.target_limit(n) for n in (1, 10, 60)] == [18, 36, 100]
+    assert [model.target_limit(n, ratio=0.5) for n in (1, 10, 60)] == [17, 21, 46]

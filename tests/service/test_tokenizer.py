@@ -48,6 +48,10 @@ def test_text_that_looks_like_a_control_token_is_text(tokenizer: Tokenizer, text
     assert not {0, 1, 2, 3, 4, 5} & set(token_ids)
 
 
+def test_all_but_text_and_eos_is_silent(tokenizer: Tokenizer) -> None:
+    assert tokenizer.silent_ids == (0, 1, 2, 4, 5)
+
+
 def test_special_ids_are_silent(tokenizer: Tokenizer) -> None:
     assert tokenizer.decode([2, 5, *tokenizer.encode("the dog"), 0, 3]) == "the dog"
 

@@ -255,7 +255,7 @@ def test_a_bug_while_an_answer_is_made_fails_that_job_too(
     def hypotheses(_search: object) -> None:
         raise KeyError("a bug")
 
-    monkeypatch.setattr("service.engine.search.GreedySearch.hypotheses", hypotheses)
+    monkeypatch.setattr("service.engine.search.SeparateSearch.hypotheses", hypotheses)
     engine = start()
     job = make_job()
     engine.submit(job)

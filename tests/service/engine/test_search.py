@@ -2,16 +2,18 @@
 
 import itertools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 
-from service.engine.job import DecodingOptions, Hypothesis
+from service.engine.job import Hypothesis
+from service.engine.options import DecodingOptions
 from service.engine.search import (
     BeamSearch,
     Floats,
-    GreedySearch,
     Search,
+    SeparateSearch,
     StepScores,
     start_search,
 )
@@ -56,12 +58,14 @@ def run(search: Search, model: Model, beam_size: int) -> tuple[Hypothesis, ...]:
     raise AssertionError("the search goes on after the limit")
 
 
-def beam(model: Model, beam_size: int, **options: float) -> tuple[Hypothesis, ...]:
+def beam(model: Model, beam_size: int, **options: Any) -> tuple[Hypothesis, ...]:
     wanted = {"beam_size": beam_size, "max_target_tokens": MAX_TOKENS, **options}
-    return run(BeamSearch(DecodingOptions(**wanted), EOS_ID), model, beam_size)  # type: ignore[arg-type]
+    return run(BeamSearch(DecodingOptions(**wanted), EOS_ID), model, beam_size)
 
 
-def everything(model: Model, length_penalty: float) -> list[tuple[float, tuple[int, ...]]]:
+def everything(
+    model: Model, length_penalty: float, formula: str = "plain"
+) -> list[tuple[float, tuple[int, ...]]]:
     """Score every sequence that ends or is cut, best first."""
     found = []
     for length in range(1, MAX_TOKENS + 1):
@@ -72,17 +76,27 @@ def everything(model: Model, length_penalty: float) -> list[tuple[float, tuple[i
             for place, token_id in enumerate(tokens):
                 step = score([model(tokens[:place])])
                 total += float(step.logits[0, token_id]) - float(step.log_normalisers[0])
-            found.append((total / length**length_penalty, tokens))
+            base = length if formula == "plain" else 5 / 6 + length / 6
+            found.append((total / base**length_penalty, tokens))
     return sorted(found, reverse=True)
 
 
 @pytest.mark.parametrize("length_penalty", [0.0, 0.6, 1.0, 1.5])
+@pytest.mark.parametrize("formula", ["plain", "gnmt"])
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_a_beam_wide_enough_finds_the_best_of_all(seed: int, length_penalty: float) -> None:
+def test_a_beam_wide_enough_finds_the_best_of_all(
+    seed: int, formula: str, length_penalty: float
+) -> None:
     model = make_model(seed)
-    wanted = everything(model, length_penalty)[:5]
+    wanted = everything(model, length_penalty, formula)[:5]
 
-    found = beam(model, ALL, num_hypotheses=5, length_penalty=length_penalty)
+    found = beam(
+        model,
+        ALL,
+        num_hypotheses=5,
+        length_penalty=length_penalty,
+        length_penalty_formula=formula,
+    )
 
     tokens = [tuple(token_id for token_id in one if token_id != EOS_ID) for _, one in wanted]
     assert [hypothesis.token_ids for hypothesis in found] == tokens
@@ -116,7 +130,7 @@ def test_a_beam_of_one_without_length_penalty_is_greedy(seed: int) -> None:
     model = make_model(seed)
     options = DecodingOptions(length_penalty=0.0, max_target_tokens=MAX_TOKENS)
 
-    [wanted] = run(GreedySearch(options, EOS_ID), model, 1)
+    [wanted] = run(SeparateSearch(options, EOS_ID), model, 1)
     [found] = beam(model, 1, length_penalty=0.0)
 
     assert found.token_ids == wanted.token_ids
@@ -138,7 +152,7 @@ def test_greedy_takes_the_best_token_each_time_and_misses_the_best_sentence() ->
     )
     options = DecodingOptions(length_penalty=0.0, max_target_tokens=2)
 
-    [greedy] = run(GreedySearch(options, EOS_ID), model, 1)
+    [greedy] = run(SeparateSearch(options, EOS_ID), model, 1)
     [best] = beam(model, 2, length_penalty=0.0, max_target_tokens=2)
 
     assert (greedy.token_ids, best.token_ids) == ((1,), (2,))
@@ -150,7 +164,7 @@ def test_a_length_penalty_divides_by_the_length_with_eos() -> None:
     model = from_table({(): (0.01, 0.97, 0.01, 0.01), (1,): (0.97, 0.01, 0.01, 0.01)})
     options = DecodingOptions(length_penalty=1.5, max_target_tokens=MAX_TOKENS)
 
-    [found] = run(GreedySearch(options, EOS_ID), model, 1)
+    [found] = run(SeparateSearch(options, EOS_ID), model, 1)
 
     assert found.score == pytest.approx(2 * np.log(0.97) / 2**1.5, abs=TOLERANCE)
 
@@ -191,6 +205,25 @@ def test_the_search_goes_on_while_a_long_hypothesis_could_win_by_its_length() ->
     assert found.token_ids == (1, 1, 1, 1)
 
 
+@pytest.mark.parametrize("formula", ["plain", "gnmt"])
+@pytest.mark.parametrize("length_penalty", [-1.0, 0.0, 0.6, 2.0])
+def test_stopping_early_finds_what_going_on_finds(
+    length_penalty: float, formula: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"length_penalty": length_penalty, "length_penalty_formula": formula}
+    asked = [(seed, beam_size) for seed in range(20) for beam_size in (1, 2, 3)]
+
+    def search_all() -> list[tuple[Hypothesis, ...]]:
+        return [
+            beam(make_model(seed), size, num_hypotheses=size, **options) for seed, size in asked
+        ]
+
+    early = search_all()
+    monkeypatch.setattr(BeamSearch, "_cannot_improve", lambda search: False)
+
+    assert early == search_all()
+
+
 def test_the_search_ends_when_no_live_hypothesis_can_win_any_more() -> None:
     model = from_table({(): (0.9, 0.08, 0.01, 0.01), (1,): (0.97, 0.01, 0.01, 0.01)})
     search = BeamSearch(DecodingOptions(beam_size=1, length_penalty=0.0), EOS_ID)
@@ -198,9 +231,22 @@ def test_the_search_ends_when_no_live_hypothesis_can_win_any_more() -> None:
     assert search.advance(score([model([])])) is None  # at the first step, of 256 allowed
 
 
-@pytest.mark.parametrize(("beam_size", "kind"), [(1, GreedySearch), (2, BeamSearch)])
-def test_one_live_hypothesis_is_searched_greedily(beam_size: int, kind: type) -> None:
-    assert type(start_search(DecodingOptions(beam_size=beam_size), EOS_ID)) is kind
+@pytest.mark.parametrize("beam_size", [1, 3])
+@pytest.mark.parametrize("seed", range(10))
+def test_the_score_is_explained_by_the_log_probability_of_each_token(
+    seed: int, beam_size: int
+) -> None:
+    model = make_model(seed)
+    options = DecodingOptions(
+        beam_size=beam_size, num_hypotheses=beam_size, max_target_tokens=MAX_TOKENS
+    )
+
+    for found in run(start_search(options, EOS_ID), model, beam_size):
+        tokens = [*found.token_ids, *([EOS_ID] if found.finish_reason == "stop" else [])]
+        steps = [score([model(tokens[:place])]) for place in range(len(tokens))]
+        wanted = [step.log_prob(0, token) for step, token in zip(steps, tokens, strict=True)]
+        assert list(found.token_log_probs) == wanted
+        assert found.score == sum(wanted) / len(tokens)
 
 
 def test_the_scores_of_a_segment_are_copied_from_its_rows() -> None:

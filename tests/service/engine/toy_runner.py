@@ -5,12 +5,14 @@ overwritten wrongly changes every score after it.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from service.bundle import Sizes
-from service.engine.job import DecodingOptions, Hypothesis, Job
+from service.engine.job import Hypothesis, Job
 from service.engine.limits import EngineLimits
+from service.engine.options import DecodingOptions
 from service.engine.report import StepReport
 from service.engine.runner import Floats, Runner, Stepper
 from service.engine.search import StepScores
@@ -18,6 +20,7 @@ from service.engine.slots import SlotTable
 
 VOCAB_SIZE = 20
 BOS_ID, EOS_ID = 2, 3
+SILENT_IDS = (0, 1, BOS_ID)
 SIZES = Sizes(vocab_size=VOCAB_SIZE, d_model=2, num_heads=1, num_decoder_layers=1)
 LIMITS = EngineLimits(
     num_workers=1,
@@ -97,28 +100,28 @@ class ToyStepper(Stepper):
 
 
 def make_job(
-    source: Sequence[int] = (5, 6, 7), *, deadline: float = float("inf"), **options: float
+    source: Sequence[int] = (5, 6, 7), *, deadline: float = float("inf"), **options: Any
 ) -> Job:
     """A job; `options` are those of decoding."""
-    limits = {"max_target_tokens": 30, **options}
     return Job(
         source_ids=tuple(source),
-        options=DecodingOptions(**limits),  # type: ignore[arg-type]
+        options=DecodingOptions(**{"max_target_tokens": 30, **options}),
         deadline=deadline,
     )
 
 
 def greedy(source: Sequence[int], max_tokens: int, length_penalty: float = 1.0) -> Hypothesis:
     """Translate greedily, without an engine."""
-    history, total = [BOS_ID], 0.0
+    history, log_probs = [BOS_ID], []
     while len(history) <= max_tokens and (len(history) == 1 or history[-1] != EOS_ID):
         step = score([toy_logits(source, history)])
         history.append(int(step.best_ids[0]))
-        total += float(step.logits[0, history[-1]]) - float(step.log_normalisers[0])
+        log_probs.append(float(step.logits[0, history[-1]]) - float(step.log_normalisers[0]))
     chosen = history[1:]
     return Hypothesis(
         token_ids=tuple(token_id for token_id in chosen if token_id != EOS_ID),
-        score=total / len(chosen) ** length_penalty,
+        token_log_probs=tuple(log_probs),
+        score=sum(log_probs) / len(chosen) ** length_penalty,
         finish_reason="stop" if chosen[-1] == EOS_ID else "length",
     )
 
