@@ -16,6 +16,7 @@ from service.app import create_app
 from service.errors import BundleError, SettingsError
 from service.loading import load_backend
 from service.logs import configure_logging, log_event
+from service.machine import read_machine
 from service.settings import Settings, load_settings
 
 _BACKLOG = 2_048
@@ -80,6 +81,7 @@ def _run(settings: Settings, listener: socket.socket) -> BaseException | None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     host, port = listener.getsockname()[:2]
     log_event(logging.INFO, "listening", url=f"http://{_bracket(host)}:{port}")
+    log_event(logging.INFO, "machine", **read_machine().facts())
     with contextlib.suppress(KeyboardInterrupt):
         server.run(sockets=[listener])
     return failures[0] if failures else None

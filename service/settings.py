@@ -12,9 +12,9 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from service.cpus import available_cpus
 from service.engine.limits import EngineLimits
 from service.errors import SettingsError
+from service.machine import available_cpus
 
 PREFIX = "DRAGOMAN_"
 DEFAULT_BUNDLE = Path(__file__).parent / "bundles" / "default"

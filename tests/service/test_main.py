@@ -102,6 +102,7 @@ def test_it_serves_until_a_signal_and_ends_in_peace(
     assert process.stderr is not None
     listening = process.stderr.readline()
     url = listening.split("url=")[1].strip('"\n')
+    assert " machine cpus=" in process.stderr.readline()
     assert " ready " in process.stderr.readline()
 
     request = {"q": "Hallo", "source": "de", "target": "en"}
