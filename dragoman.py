@@ -1,4 +1,4 @@
-"""The one command: `dragoman train | evaluate | export | serve | translate`.
+"""The one command: `dragoman train | evaluate | export | serve | translate | doctor`.
 
 Each sub-command imports its package only when it runs, so that serving needs no PyTorch, and help
 needs nothing at all.
@@ -68,6 +68,11 @@ COMMANDS = {
         main=main_of("service.cli"),
         extra="service",
         summary="translate text, files or standard input",
+    ),
+    "doctor": Command(
+        main=main_of("service.doctor"),
+        extra="service",
+        summary="show what serving would find here, and choose",
     ),
 }
 

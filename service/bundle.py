@@ -81,6 +81,11 @@ class Sizes(_Record):
         """Size of one attention head."""
         return self.d_model // self.num_heads
 
+    @property
+    def cache_token_bytes(self) -> int:
+        """Memory of the keys and values of one token in all layers, as float32."""
+        return 2 * self.num_decoder_layers * self.d_model * 4
+
 
 class Graphs(_Record):
     """File names of the two graphs of one precision."""

@@ -24,7 +24,7 @@ def load_backend(settings: Settings, on_step: OnStep) -> Backend:
         BundleError: if the bundle is missing, damaged or foreign, or lacks the precision.
     """
     bundle = load_bundle(settings.bundle)
-    precision = _choose_precision(bundle, settings.precision)
+    precision = choose_precision(bundle, settings.precision)
     limits = settings.engine_limits(bundle.manifest.decoding.max_source_tokens)
     runner = Runner.load(bundle, precision)
     tokenizer = Tokenizer.load(bundle)
@@ -63,7 +63,12 @@ def check_golden(bundle: Bundle, engine: JobSink, limits: EngineLimits) -> None:
             )
 
 
-def _choose_precision(bundle: Bundle, wish: str) -> str:
+def choose_precision(bundle: Bundle, wish: str) -> str:
+    """Take the precision that is wished for, or for "auto" the quickest there is.
+
+    Raises:
+        BundleError: if the bundle lacks it.
+    """
     graphs = bundle.manifest.graphs
     precision = wish if wish != "auto" else "int8" if "int8" in graphs else "float32"
     if precision not in graphs:

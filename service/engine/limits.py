@@ -36,6 +36,16 @@ class EngineLimits:
     max_queue_tokens: int
     max_beam_size: int
 
+    @property
+    def most_cache_tokens(self) -> int:
+        """Most tokens that the caches of all workers ever have memory for, of both sides.
+
+        A capacity that has grown stays while anybody is in, so all slots may get the largest.
+        While the cache of one side is replaced, there are two of it: the third term.
+        """
+        source, target = map(capacity_for, (self.max_source_tokens, self.max_target_tokens))
+        return self.num_workers * self.max_slots * (source + target + max(source, target))
+
 
 @dataclass(kw_only=True)
 class Admission:

@@ -13,6 +13,12 @@ from service.engine.slots import SlotTable
 from service.errors import BundleError
 
 Floats = npt.NDArray[np.float32]
+PROVIDER = "CPUExecutionProvider"
+
+
+def runtime_facts() -> tuple[str, list[str]]:
+    """Version of onnxruntime, and the providers it was built with."""
+    return onnxruntime.__version__, onnxruntime.get_available_providers()
 
 
 class Runner:
@@ -53,9 +59,7 @@ class Runner:
         for name in (graphs.encoder, graphs.decoder):
             path = bundle.path / name
             try:
-                sessions.append(
-                    onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-                )
+                sessions.append(onnxruntime.InferenceSession(path, options, providers=[PROVIDER]))
             # onnxruntime has no error class of its own: its exceptions derive from Exception.
             except Exception as error:
                 raise BundleError(f"{path} cannot be loaded: {error}") from error

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.bundle import Sizes
-from service.engine.limits import SMALLEST_CAPACITY, capacity_for
+from service.engine.limits import SMALLEST_CAPACITY, EngineLimits, capacity_for
 from service.engine.slots import Floats, SlotTable
 
 SIZES = Sizes(vocab_size=9, d_model=4, num_heads=2, num_decoder_layers=2)
@@ -29,8 +29,8 @@ class Segment:
 class PlainTable:
     """A slot table beside lists that say what it must hold."""
 
-    def __init__(self) -> None:
-        self.table = SlotTable(SIZES, MAX_SLOTS, 8_192)
+    def __init__(self, max_tokens: int = 8_192) -> None:
+        self.table = SlotTable(SIZES, MAX_SLOTS, max_tokens)
         self.segments: list[Segment] = []
         self.num_made = 0
 
@@ -110,6 +110,29 @@ def test_any_order_of_joining_stepping_and_leaving_keeps_what_is_in_the_slots(
     for name, *arguments in given_operations:
         getattr(plain, name)(*arguments)
         plain.check()
+
+
+@given(st.lists(operations, max_size=40))
+def test_no_order_of_them_takes_more_memory_than_the_limits_say(
+    given_operations: list[tuple[str, int]],
+) -> None:
+    limits = EngineLimits(
+        num_workers=1,
+        max_slots=MAX_SLOTS,
+        max_cache_tokens=64,
+        max_source_tokens=70,
+        max_target_tokens=41,
+        max_queue_tokens=999,
+        max_beam_size=4,
+    )
+    most_bytes = limits.most_cache_tokens * SIZES.cache_token_bytes
+    plain = PlainTable(limits.max_cache_tokens)
+
+    for name, *arguments in given_operations:
+        before = plain.table.num_bytes
+        getattr(plain, name)(*arguments)
+        larger = max(plain.table.cache.nbytes, plain.table.cross.nbytes)
+        assert max(before, plain.table.num_bytes) + larger <= most_bytes
 
 
 def test_content_survives_growing_past_several_capacities() -> None:
