@@ -6,9 +6,6 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 from service.bundle import Bundle, load_bundle
 from service.engine.runner import PROVIDER, runtime_facts
 from service.errors import BundleError, SettingsError
@@ -101,13 +98,10 @@ def _warnings(chosen: Facts, machine: Machine) -> Iterable[str]:
 
 
 def _print_table(report: Facts) -> None:
-    table = Table("", "", "value", box=None, show_header=False)
     for part in ("found", "chosen"):
         for number, (name, value) in enumerate(report[part].items()):
             heading = "" if number else part
-            table.add_row(heading, name.removesuffix("_bytes"), _say(name, value))
-    console = Console(soft_wrap=True)
-    console.print(table)
+            print(f"{heading:8}{name.removesuffix('_bytes'):20}{_say(name, value)}")
     for warning in report["warnings"]:
         print(f"warning: {warning}")
 
