@@ -62,7 +62,7 @@ def test_every_metric_is_documented_with_its_kind_and_meaning() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", sorted(set(re.findall(r"`((?:model|export|service)/[\w/.]+)`", README)))
+    "path", sorted(set(re.findall(r"`((?:model|export|service|deploy)/[\w/.-]+)`", README)))
 )
 def test_every_file_that_is_named_exists(path: str) -> None:
     assert (ROOT / path).exists()
