@@ -141,7 +141,7 @@ def test_a_wrong_setting_is_one_line(
 
 
 def test_the_shipped_bundle_is_the_default(capsys: pytest.CaptureFixture[str]) -> None:
-    doctor.main(["--json"])
+    doctor.main([])
 
-    found = json.loads(capsys.readouterr().out)["found"]
-    assert found["bundle"] == str(Settings.model_fields["bundle"].default)
+    captured = capsys.readouterr()
+    assert str(Settings.model_fields["bundle"].default) in captured.out + captured.err
