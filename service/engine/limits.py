@@ -40,11 +40,14 @@ class EngineLimits:
     def most_cache_tokens(self) -> int:
         """Most tokens that the caches of all workers ever have memory for, of both sides.
 
-        A capacity that has grown stays while anybody is in, so all slots may get the largest.
-        While the cache of one side is replaced, there are two of it: the third term.
+        Targets keep to `max_cache_tokens`, but for one segment alone. While the cache of one
+        side is replaced, there are two of it: the third term.
         """
-        source, target = map(capacity_for, (self.max_source_tokens, self.max_target_tokens))
-        return self.num_workers * self.max_slots * (source + target + max(source, target))
+        longest = capacity_for(self.max_target_tokens)
+        alone = min(self.max_beam_size, self.max_slots) * longest
+        target = min(self.max_slots * longest, max(self.max_cache_tokens, alone))
+        source = self.max_slots * capacity_for(self.max_source_tokens)
+        return self.num_workers * (source + target + max(source, target))
 
 
 @dataclass(kw_only=True)

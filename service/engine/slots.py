@@ -75,8 +75,9 @@ class SlotTable:
         assert count <= self.num_free, "more slots asked for than are free. This is a bug."
         num_slots = self.num_busy + count
         self._fit_source(source_length, num_slots)
-        # A worker that starts anew gives back what had grown.
         capacity = self.cache.shape[3] if self.num_busy else SMALLEST_CAPACITY
+        if num_slots * capacity > self._max_tokens:  # a long one that has left made it so large
+            capacity = capacity_for(int(self.lengths[: self.num_busy].max(initial=0)) + 1)
         self.cache = self._fitted(self.cache, capacity, num_slots)
         slots = list(range(self.num_busy, self.num_busy + count))
         new = slice(self.num_busy, self.num_busy + count)

@@ -81,9 +81,11 @@ def test_memory_is_weights_caches_and_what_is_always_there(bundle_path: Path) ->
         assert chosen["most_memory_bytes"] > chosen["most_cache_bytes"] + chosen["weight_bytes"]
         return int(chosen["most_memory_bytes"])
 
-    # Two sides of 64 and 512 tokens, and a second copy of the larger: 1088 tokens a slot, of one
-    # layer with keys and values of 8 float32 numbers.
-    assert most_memory(slots=33) - most_memory(slots=32) == 2 * 1_088 * 2 * 8 * 4
+    # A token has keys and values of 8 float32 numbers in one layer; there are two workers. A slot
+    # more has room for a source of 64; tokens of targets count twice, as a copy may be needed.
+    token_bytes = 2 * 8 * 4
+    assert most_memory(slots=33) - most_memory(slots=32) == 2 * 64 * token_bytes
+    assert most_memory(cache_tokens=8_292) - most_memory() == 2 * 2 * 100 * token_bytes
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,7 @@ def test_no_order_of_them_takes_more_memory_than_the_limits_say(
     limits = EngineLimits(
         num_workers=1,
         max_slots=MAX_SLOTS,
-        max_cache_tokens=64,
+        max_cache_tokens=256,
         max_source_tokens=70,
         max_target_tokens=41,
         max_queue_tokens=999,
@@ -129,7 +129,11 @@ def test_no_order_of_them_takes_more_memory_than_the_limits_say(
     plain = PlainTable(limits.max_cache_tokens)
 
     for name, *arguments in given_operations:
-        before = plain.table.num_bytes
+        before, num_busy = plain.table.num_bytes, plain.table.num_busy
+        if name == "allocate" and num_busy:  # as `Admission` has it
+            tokens = (num_busy + arguments[0]) * capacity_for(limits.max_target_tokens)
+            if tokens > limits.max_cache_tokens:
+                continue
         getattr(plain, name)(*arguments)
         larger = max(plain.table.cache.nbytes, plain.table.cross.nbytes)
         assert max(before, plain.table.num_bytes) + larger <= most_bytes
@@ -166,6 +170,20 @@ def test_room_for_targets_is_given_back_when_nobody_is_left() -> None:
     table.allocate(1, make_cross(3), 3, BOS_ID)
 
     assert table.num_bytes == small
+
+
+def test_room_that_a_long_one_left_is_given_back_for_more_rows() -> None:
+    table = SlotTable(SIZES, MAX_SLOTS, 256)
+    long_slots = table.allocate(1, make_cross(3), 3, BOS_ID)
+    table.allocate(1, make_cross(3), 3, BOS_ID)
+    table.lengths[long_slots] = 100
+    table.fit_target()
+    assert table.cache.shape[3] == 128
+    table.free(long_slots)
+
+    table.allocate(3, make_cross(3), 3, BOS_ID)
+
+    assert table.cache.shape[1] * table.cache.shape[3] <= 256
 
 
 def test_room_for_sources_shrinks_to_the_longest_that_is_left() -> None:
