@@ -229,18 +229,20 @@ class BeamSearch:
         self._finished.sort(key=lambda finished: -finished.score)
 
     def _cannot_improve(self) -> bool:
-        """Whether the best beam_size finished hypotheses are final.
+        """Whether the hypotheses that will be returned are final.
 
         A live total only falls as tokens are added. At best it stays, over the longest
         length possible; where long ones are not favoured, over the next one.
         """
         options = self._options
-        if len(self._finished) < options.beam_size:
+        if len(self._finished) < options.num_hypotheses:
             return False
         length = len(self._live[0].token_ids) + 1
         longest = options.max_target_tokens if options.length_penalty > 0 else length
         best_total = max(hypothesis.total for hypothesis in self._live)
-        return options.score(best_total, longest) <= self._finished[options.beam_size - 1].score
+        return (
+            options.score(best_total, longest) <= self._finished[options.num_hypotheses - 1].score
+        )
 
     def settled_ids(self) -> tuple[int, ...]:
         """What all hypotheses begin with that can still win, live or finished."""

@@ -231,6 +231,26 @@ def test_the_search_ends_when_no_live_hypothesis_can_win_any_more() -> None:
     assert search.advance(score([model([])])) is None  # at the first step, of 256 allowed
 
 
+def test_the_search_ends_as_soon_as_those_that_are_asked_for_are_final() -> None:
+    """The second and third best take longer to find, and nobody wants them."""
+
+    def count_steps(num_hypotheses: int, seed: int) -> tuple[int, Hypothesis]:
+        search, calls = make_model(seed), itertools.count()
+
+        def model(history: Sequence[int]) -> Floats:
+            next(calls)
+            return search(history)
+
+        best, *_ = beam(model, 3, num_hypotheses=num_hypotheses, length_penalty=0.0)
+        return next(calls), best
+
+    pairs = [(count_steps(1, seed), count_steps(3, seed)) for seed in range(20)]
+
+    assert all(one.token_ids == three.token_ids for (_, one), (_, three) in pairs)
+    assert all(few <= many for (few, _), (many, _) in pairs)
+    assert sum(few < many for (few, _), (many, _) in pairs) > 5
+
+
 @pytest.mark.parametrize("beam_size", [1, 3])
 @pytest.mark.parametrize("seed", range(10))
 def test_the_score_is_explained_by_the_log_probability_of_each_token(
