@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from service.bundle import Bundle, load_bundle
-from service.engine.job import DecodingOptions, Job
+from service.engine.job import Job
 from service.engine.loop import Engine
+from service.engine.options import DecodingOptions
 from service.engine.report import StepReport
 from service.engine.runner import Runner
 from service.machine import read_machine
