@@ -14,7 +14,7 @@ from service.engine.job import Hypothesis
 from service.engine.options import DecodingOptions
 from service.engine.rules import Rules
 from service.engine.sampling import draw
-from service.engine.top import top
+from service.engine.top import top, top_above
 
 Floats = npt.NDArray[np.float32]
 
@@ -209,20 +209,22 @@ class BeamSearch:
     def _best_extensions(self, scores: StepScores) -> list[tuple[int, int, float]]:
         """(parent, token id, log probability) of the best 2 * beam_size extensions, best first.
 
-        They are fewer where the rules leave fewer.
+        They are fewer where the rules leave fewer. Hypotheses come best first, so that after the
+        first one few tokens of the others are worth a look.
         """
         count = 2 * self._options.beam_size
         ranked: list[tuple[float, int, int, float]] = []
         for row, hypothesis in enumerate(self._live):
             logits, history = scores.logits[row], hypothesis.token_ids
             normaliser = self._rules.apply(logits, float(scores.log_normalisers[row]), history)
-            token_ids = top(logits, count)
+            least = -ranked[-1][0] - hypothesis.total if len(ranked) == count else -np.inf
+            token_ids = top_above(logits, count, least + normaliser)
             for token_id, logit in zip(token_ids.tolist(), logits[token_ids].tolist(), strict=True):
                 log_prob = logit - normaliser
                 if log_prob > -np.inf:
                     ranked.append((-hypothesis.total - log_prob, row, token_id, log_prob))
-        ranked.sort()
-        return [(parent, token_id, log_prob) for _, parent, token_id, log_prob in ranked[:count]]
+            ranked = sorted(ranked)[:count]
+        return [(parent, token_id, log_prob) for _, parent, token_id, log_prob in ranked]
 
     def _finish(self, hypothesis: Growing) -> None:
         self._finished.append(hypothesis.finish(self._options, self._eos_id))
