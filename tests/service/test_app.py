@@ -90,6 +90,18 @@ def test_a_client_that_goes_in_the_middle_of_a_stream_has_its_job_dropped(
                 pass
 
 
+def test_a_client_that_goes_before_the_first_event_of_a_stream_has_its_job_dropped(
+    make_app: MakeApp, engine: StubEngine
+) -> None:
+    body = b'{"texts": ["Hallo"], "source": "de", "target": "en", "stream": true}'
+    engine.gate.clear()
+    with RunningServer(make_app()) as server:
+        with post_without_waiting(server, b"/v1/translate", body):
+            assert engine.taken.wait(timeout=10)
+
+        assert engine.dropped.wait(timeout=10)
+
+
 def test_a_stop_finishes_the_requests_that_are_in(make_app: MakeApp, engine: StubEngine) -> None:
     engine.gate.clear()
     with RunningServer(make_app()) as server, post_without_waiting(server) as connection:

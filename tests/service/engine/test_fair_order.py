@@ -90,6 +90,17 @@ def test_jobs_that_are_taken_out_leave_the_others_their_turns() -> None:
     assert take(order, len(order)) == [jobs[1], jobs[3]]
 
 
+def test_requests_that_are_through_are_forgotten_while_their_client_goes_on() -> None:
+    """A gateway is never without a waiting request."""
+    order = FairOrder()
+    add(order, *(job_of("gateway", number) for number in range(50)))
+
+    take(order, 49)
+
+    [client] = order._clients.values()
+    assert list(client._ends) == [("gateway", 49)]
+
+
 @given(st.integers(0, 2**32))
 def test_every_job_has_its_turn_once_and_nothing_is_remembered_after_it(seed: int) -> None:
     generator, order = random.Random(seed), FairOrder()

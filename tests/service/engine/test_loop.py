@@ -150,28 +150,6 @@ def test_shorter_sources_are_padded_to_the_longest_beside_them(engine: Engine) -
     assert (report.source_tokens, report.padding_tokens) == (17, 13)
 
 
-def test_a_burst_is_shared_out_to_all_workers(runner: ToyRunner) -> None:
-    engine = Engine(runner, replace(LIMITS, num_workers=2), on_step=ignore)
-    for _ in range(9):
-        engine.submit(make_job((ENDLESS,)))
-
-    step(engine)
-
-    assert [worker.num_rows for worker in engine.workers] == [5, 4]
-
-
-def test_a_job_goes_to_the_worker_that_has_less_to_do(runner: ToyRunner) -> None:
-    engine = Engine(runner, replace(LIMITS, num_workers=2), on_step=ignore)
-    for _ in range(3):
-        engine.submit(make_job((ENDLESS,)))
-    step(engine)
-    engine.submit(make_job((ENDLESS,)))
-
-    step(engine)
-
-    assert [worker.num_rows for worker in engine.workers] == [2, 2]
-
-
 def test_memory_bounds_the_rows_beside_a_long_one(runner: ToyRunner) -> None:
     engine = Engine(runner, replace(LIMITS, max_cache_tokens=1_024), on_step=ignore)
     for limit in (300, 20, 20):

@@ -211,30 +211,6 @@ def test_a_bug_in_on_step_fails_running_and_waiting_jobs(
     assert_lost(engine, jobs)
 
 
-def test_a_worker_that_is_sound_finishes_its_job_beside_one_that_is_lost(
-    runner: ToyRunner,
-) -> None:
-    other_runs = threading.Event()
-
-    def on_step(_report: StepReport) -> None:
-        if threading.current_thread().name == "worker-0":
-            assert other_runs.wait(WAIT_SECONDS)
-            raise KeyError("a bug")
-        other_runs.set()
-
-    engine = Engine(runner, replace(LIMITS, num_workers=2), on_step=on_step)
-    jobs = [make_job((ENDLESS, n), max_target_tokens=20) for n in range(2)]
-    for job in jobs:
-        engine.submit(job)
-
-    engine.start()
-
-    assert engine.drain(WAIT_SECONDS)
-    [sound] = [job for job in jobs if not isinstance(error_of(job), EngineFailure)]
-    assert sound.future.result().hypotheses == run_alone(sound).hypotheses
-    assert not engine.is_healthy
-
-
 def test_a_bug_while_a_job_joins_fails_that_job_too(
     start: StartEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
