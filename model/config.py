@@ -122,6 +122,7 @@ class TrainConfig(Config):
             their number does not matter.
         max_updates: where the schedule ends.
         warmup_updates, peak_learning_rate, plateau, cooldown_updates: see `model.schedule`.
+        final_updates: how many of the last updates draw pairs by `CorpusConfig.final_weight`.
         label_smoothing: share of probability spread over the vocabulary (section 5.4).
         clip_norm: largest norm of the gradient of one update; 0 leaves it alone.
         validate_every, log_every: in updates.
@@ -142,6 +143,7 @@ class TrainConfig(Config):
     peak_learning_rate: float = 7e-4
     plateau: bool = False
     cooldown_updates: int = 0
+    final_updates: int = 0
     weight_decay: float = 0.0
     label_smoothing: float = 0.1
     clip_norm: float = 1.0
@@ -159,10 +161,12 @@ class TrainConfig(Config):
         for name in (*counts, "validate_every", "log_every", "keep_best", "average_last"):
             require(getattr(self, name) >= 1, f"{name} is {getattr(self, name)}; at least 1")
         require(self.peak_learning_rate > 0, f"peak_learning_rate is {self.peak_learning_rate}")
-        require(
-            0 <= self.cooldown_updates < self.max_updates,
-            f"cooldown_updates is {self.cooldown_updates}; below max_updates, {self.max_updates}",
-        )
+        for name in ("cooldown_updates", "final_updates"):
+            updates = getattr(self, name)
+            require(
+                0 <= updates < self.max_updates,
+                f"{name} is {updates}; below max_updates, {self.max_updates}",
+            )
         require(0 <= self.label_smoothing < 1, f"label_smoothing is {self.label_smoothing}")
         require(self.clip_norm >= 0, f"clip_norm is {self.clip_norm}; it must not be negative")
         require(self.patience >= 0, f"patience is {self.patience}; it must not be negative")

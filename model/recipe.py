@@ -17,13 +17,21 @@ class CorpusConfig(Config):
         files: one tab-separated file or two aligned ones, relative to `data`; a glob
             pattern names several tab-separated files.
         weight: share of drawn pairs, in proportion to the other corpora's weights.
+        final_weight: the same for the last `TrainConfig.final_updates`; 0 for `weight`.
         directions: the only ones that learn from it, such as "en-de"; empty for all. Pairs
             whose one side a machine wrote are good as sources, and not as targets.
     """
 
     files: tuple[str, ...]
     weight: float = 1.0
+    final_weight: float = 0.0
     directions: tuple[str, ...] = ()
+
+    def weight_for(self, source: str, target: str, *, is_final: bool) -> float:
+        """Its weight among the pairs of a direction, which is 0 where it does not feed it."""
+        if not self.feeds(source, target):
+            return 0.0
+        return self.final_weight if is_final and self.final_weight else self.weight
 
     def feeds(self, source: str, target: str) -> bool:
         """Whether the direction learns from these pairs."""
@@ -32,6 +40,10 @@ class CorpusConfig(Config):
     def __post_init__(self) -> None:
         require(len(self.files) >= 1, "a corpus needs at least one file")
         require(self.weight > 0, f"a corpus has weight {self.weight}; it must be above 0")
+        require(
+            self.final_weight >= 0,
+            f"a corpus has final_weight {self.final_weight}; it must not be negative",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

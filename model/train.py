@@ -5,7 +5,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from random import Random
 
@@ -113,22 +113,27 @@ class Run:
         stream = Stream(
             tokenizer=tokenizer,
             corpora=self.corpora,
-            directions=[
-                Direction(
-                    forward=source == self.recipe.languages[0],
-                    target=target,
-                    weights=[
-                        corpus.weight if corpus.feeds(source, target) else 0.0
-                        for corpus in self.recipe.corpora
-                    ],
-                )
-                for source, target in self.recipe.directions
-            ],
+            directions=self._directions(is_final=False),
             augment=self.recipe.augment,
             batch_tokens=self.recipe.train.batch_tokens,
             seed=self.recipe.train.seed,
         )
-        return Trainer(self.recipe, tokenizer, stream, self.processes)
+        final_stream = replace(stream, directions=self._directions(is_final=True))
+        return Trainer(self.recipe, tokenizer, (stream, final_stream), self.processes)
+
+    def _directions(self, *, is_final: bool) -> list[Direction]:
+        """What to learn, and from how much of each corpus."""
+        return [
+            Direction(
+                forward=source == self.recipe.languages[0],
+                target=target,
+                weights=[
+                    corpus.weight_for(source, target, is_final=is_final)
+                    for corpus in self.recipe.corpora
+                ],
+            )
+            for source, target in self.recipe.directions
+        ]
 
     def train(self, stop: Stop) -> None:
         """Update until the schedule ends, patience does, or `stop` is asked."""

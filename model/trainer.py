@@ -60,8 +60,17 @@ class Trainer:
     """
 
     def __init__(
-        self, recipe: Recipe, tokenizer: Tokenizer, stream: Stream, processes: Processes
+        self,
+        recipe: Recipe,
+        tokenizer: Tokenizer,
+        streams: tuple[Stream, Stream],
+        processes: Processes,
     ) -> None:
+        """Begin with random weights.
+
+        Args:
+            streams: what to learn from, at first and in the last `final_updates`.
+        """
         if recipe.train.accumulation % processes.count:
             raise ValueError(
                 f"{recipe.train.accumulation} batches an update cannot be shared out "
@@ -71,7 +80,7 @@ class Trainer:
         self.tokenizer = tokenizer
         self.processes = processes
         self.progress = Progress()
-        self._stream = stream
+        self._streams = streams
         self._batches: Iterator[tuple[list[Example], Position]] | None = None
         torch.manual_seed(recipe.train.seed)
         self.model = Transformer(recipe.model).to(processes.device)
@@ -153,8 +162,13 @@ class Trainer:
 
     def _next_batches(self, count: int) -> list[list[Example]]:
         """The next `count` batches of the stream, the same in every process."""
-        if self._batches is None:
-            self._batches = self._stream.batches(self.progress.position)
+        config, done = self.recipe.train, self.progress.update
+        final_start = config.max_updates - config.final_updates
+        if done == final_start:  # another mix, from its next round on
+            self.progress.position = Position(self.progress.position.round + 1, 0)
+        if self._batches is None or done == final_start:
+            stream = self._streams[done >= final_start]
+            self._batches = stream.batches(self.progress.position)
         batches = []
         for _ in range(count):
             batch, self.progress.position = next(self._batches)

@@ -108,6 +108,7 @@ def test_an_odd_d_model_is_refused() -> None:
         ("average_last", 0),
         ("peak_learning_rate", 0.0),
         ("cooldown_updates", -1),
+        ("final_updates", -1),
         ("label_smoothing", 1.0),
         ("clip_norm", -1.0),
         ("patience", -1),

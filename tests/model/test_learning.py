@@ -70,7 +70,7 @@ def learn(task: Callable[[list[str]], list[str]]) -> tuple[Trainer, list[Pair]]:
         seed=1,
         round_sentences=4000,
     )
-    trainer = Trainer(recipe, tokenizer, stream, Processes())
+    trainer = Trainer(recipe, tokenizer, (stream, stream), Processes())
     while trainer.progress.update < recipe.train.max_updates:
         trainer.update()
     return trainer, held_out

@@ -34,6 +34,21 @@ def test_a_recipe_is_read_as_written(tmp_path: Path) -> None:
     assert recipe.validation[0].max_sentences == 3
 
 
+def test_a_corpus_may_have_another_weight_in_the_end(tmp_path: Path) -> None:
+    recipe = Recipe.load(edited(tmp_path, "weight = 3", "weight = 3\nfinal_weight = 5"))
+    first, second = recipe.corpora
+
+    assert [first.weight_for("en", "de", is_final=last) for last in (False, True)] == [3.0, 5.0]
+    assert [second.weight_for("en", "de", is_final=last) for last in (False, True)] == [1.0, 1.0]
+
+
+def test_a_corpus_weighs_nothing_in_a_direction_that_it_does_not_feed() -> None:
+    corpus = CorpusConfig(files=("a.tsv",), final_weight=2.0, directions=("en-de",))
+
+    for is_final in (False, True):
+        assert corpus.weight_for("de", "en", is_final=is_final) == 0.0
+
+
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_every_shipped_recipe_is_valid(path: Path) -> None:
     assert Recipe.load(path).name == path.stem
@@ -67,6 +82,7 @@ def test_the_caller_may_name_another_data_folder(tmp_path: Path) -> None:
         ("d_model = 16", "d_model = 15", "d_model is 15"),
         ("weight = 3", 'directions = ["en-fr"]', "a corpus is for 'en-fr'"),
         ("weight = 3", "weight = 0", "weight 0.0; it must be above 0"),
+        ("weight = 3", "final_weight = -1", "final_weight -1.0; it must not be negative"),
         ('files = ["a.tsv"]', "files = []", "at least one file"),
         ('files = ["dev.en", "dev.de"]', 'files = ["dev.en"]', "two aligned files"),
         ("[augment]", '[[test]]\nfiles = ["a.tsv"]\n[augment]', "a test takes two aligned files"),

@@ -46,7 +46,8 @@ def make_trainer(
 
     def make(processes: Processes | None = None, **settings: object) -> Trainer:
         recipe = Recipe.load(write_recipe(tmp_path, **settings))
-        return Trainer(recipe, tokenizer, stream, processes or Processes())
+        final = replace(stream, directions=[Direction(True, "de", [1.0])])
+        return Trainer(recipe, tokenizer, (stream, final), processes or Processes())
 
     return make
 
@@ -138,12 +139,32 @@ def test_the_first_step_is_that_of_adam(make_trainer: MakeTrainer) -> None:
         torch.testing.assert_close(moved, expected, rtol=1e-2, atol=1e-7)
 
 
+def test_the_last_updates_learn_from_the_final_stream(
+    make_trainer: MakeTrainer, stream: Stream
+) -> None:
+    trainer = make_trainer(max_updates=6, final_updates=4)
+    final = replace(stream, directions=[Direction(True, "de", [1.0])])
+
+    seen = [trainer.update().target_tokens for _ in range(6)]
+
+    position = trainer.progress.position
+    assert position.round == 1  # the round it was in was left for the next one
+    batches = [*islice(stream.batches(Position(0, 0)), 2)]
+    batches += islice(final.batches(Position(1, 0)), 4)
+    labels = [sum(len(example.tgt_ids) - 1 for example in batch) for batch, _ in batches]
+    assert seen == labels
+    assert position == batches[-1][1]
+
+
+@pytest.mark.parametrize("final_updates", [0, 13, 15, 18])
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 def test_a_restored_run_goes_on_exactly(
-    make_trainer: MakeTrainer, tmp_path: Path, optimizer: str
+    make_trainer: MakeTrainer, tmp_path: Path, optimizer: str, final_updates: int
 ) -> None:
+    """Stopped after 5 of 20 updates: before, with and after the last phase's beginning."""
+    settings = {"dropout": 0.3, "accumulation": 2, "optimizer": optimizer}
     uninterrupted, stopped, resumed = (
-        make_trainer(dropout=0.3, accumulation=2, optimizer=optimizer) for _ in range(3)
+        make_trainer(**settings, final_updates=final_updates) for _ in range(3)
     )
     reports = [uninterrupted.update() for _ in range(12)]
 

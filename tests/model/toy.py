@@ -56,6 +56,7 @@ max_updates = {max_updates}
 warmup_updates = 5
 peak_learning_rate = {peak_learning_rate}
 cooldown_updates = 4
+final_updates = {final_updates}
 validate_every = {validate_every}
 log_every = {log_every}
 keep_best = {keep_best}
@@ -85,6 +86,7 @@ DEFAULTS = {
     "dropout": 0.1,
     "accumulation": 1,
     "max_updates": 20,
+    "final_updates": 0,
     "peak_learning_rate": 3e-3,
     "validate_every": 6,
     "log_every": 5,
