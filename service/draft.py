@@ -1,6 +1,6 @@
 """A text on its way: cut into segments, a job for each, and joined again from their results."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,13 +16,12 @@ from service.translation import (
     AUTO,
     Candidate,
     FinishReason,
+    Token,
     Translation,
     TranslationRequest,
 )
 
 _NUM_SPECIAL = 3  # before a segment the language tag and perhaps a mark, `eos` behind it
-
-Decode = Callable[[Sequence[int]], str]
 
 
 class Tokenizer(Protocol):
@@ -33,6 +32,9 @@ class Tokenizer(Protocol):
 
     def decode(self, token_ids: Sequence[int]) -> str:
         """Turn token ids into text."""
+
+    def pieces(self, token_ids: Sequence[int]) -> list[str]:
+        """Turn each token id into its text."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +48,7 @@ class Draft:
         detection: only when the source is "auto".
         segmented: what goes to the engine, and what stays as it is.
         jobs: one for each segment.
+        log_probs: whether the translation tells its tokens.
     """
 
     text: str
@@ -54,28 +57,41 @@ class Draft:
     detection: Detection | None
     segmented: SegmentedText
     jobs: tuple[Job, ...]
+    log_probs: bool
 
-    def finish(self, results: Sequence[JobResult], decode: Decode) -> Translation:
+    def finish(self, results: Sequence[JobResult], tokenizer: Tokenizer) -> Translation:
         """Join the results of the jobs, in their order, to the translation of the text."""
         ranked = [result.hypotheses for result in results]
         num_candidates = max(map(len, ranked), default=1)
         rows = [[hyps[min(k, len(hyps) - 1)] for hyps in ranked] for k in range(num_candidates)]
         return Translation(
-            candidates=tuple(self._join(row, decode) for row in rows),
+            candidates=tuple(self._join(row, tokenizer) for row in rows),
             source_tokens=sum(len(segment.token_ids) for segment in self.segmented.segments),
             target_tokens=sum(len(hypothesis.token_ids) for hypothesis in rows[0]),
             detection=self.detection,
         )
 
-    def _join(self, hypotheses: Sequence[Hypothesis], decode: Decode) -> Candidate:
+    def _join(self, hypotheses: Sequence[Hypothesis], tokenizer: Tokenizer) -> Candidate:
         finish_reason: FinishReason = "stop" if hypotheses else "unchanged"
         if any(hypothesis.finish_reason == "length" for hypothesis in hypotheses):
             finish_reason = "length"
+        texts = [tokenizer.decode(hypothesis.token_ids) for hypothesis in hypotheses]
+        tokens = (token for hypothesis in hypotheses for token in _tokens_of(hypothesis, tokenizer))
         return Candidate(
-            text=self.segmented.join([decode(hypothesis.token_ids) for hypothesis in hypotheses]),
+            text=self.segmented.join(texts),
             score=sum(hypothesis.score for hypothesis in hypotheses),
             finish_reason=finish_reason,
+            tokens=tuple(tokens) if self.log_probs else None,
         )
+
+
+def _tokens_of(hypothesis: Hypothesis, tokenizer: Tokenizer) -> Iterator[Token]:
+    """The tokens of a segment; its end, where it was chosen, is one without text."""
+    texts = tokenizer.pieces(hypothesis.token_ids)
+    if hypothesis.finish_reason == "stop":
+        texts.append("")
+    for text, log_prob in zip(texts, hypothesis.token_log_probs, strict=True):
+        yield Token(text=text, log_prob=log_prob)
 
 
 def jobs_of(drafts: Sequence[Draft]) -> list[Job]:
@@ -123,7 +139,7 @@ class Drafter:
         """Join the results of all jobs, in the order of the jobs; not on the event loop either."""
         remaining = iter(results)
         return tuple(
-            draft.finish([next(remaining) for _ in draft.jobs], self.decode) for draft in drafts
+            draft.finish([next(remaining) for _ in draft.jobs], self._tokenizer) for draft in drafts
         )
 
     def _check(self, request: TranslationRequest) -> None:
@@ -161,6 +177,7 @@ class Drafter:
             detection=detection,
             segmented=segmented,
             jobs=tuple(jobs),
+            log_probs=request.log_probs,
         )
 
     def _segment(self, text: str, source: str, request: TranslationRequest) -> SegmentedText:

@@ -35,6 +35,10 @@ class TranslateBody(Body):
         "`GET /v1/models` lists them for the target",
     )
     options: OptionsBody = OptionsBody()
+    log_probs: bool = Field(
+        default=False,
+        description="tell the tokens of every translation, each with its log probability",
+    )
     stream: bool = Field(
         default=False, description="send the translations as they come, as server-sent events"
     )
@@ -47,7 +51,20 @@ class TranslateBody(Body):
             target=self.target,
             formality=self.formality,
             options=self.options.to_wish(),
+            log_probs=self.log_probs,
         )
+
+
+class TokenReply(BaseModel):
+    """One token of a translation."""
+
+    text: str = Field(
+        description="with the space before a word; a byte of a character that the vocabulary lacks "
+        'is written "<0xE2>"; empty where a sentence ends'
+    )
+    log_prob: float = Field(
+        description="natural logarithm of its probability, given the tokens before it"
+    )
 
 
 class CandidateReply(BaseModel):
@@ -56,12 +73,21 @@ class CandidateReply(BaseModel):
     text: str
     score: float
     finish_reason: FinishReason
+    tokens: list[TokenReply] | None = Field(
+        default=None, description="of all sentences, in reading order; only with log_probs"
+    )
 
     @classmethod
     def of(cls, candidate: Candidate) -> Self:
         """Write a candidate."""
+        tokens = None
+        if candidate.tokens is not None:
+            tokens = [TokenReply(text=t.text, log_prob=t.log_prob) for t in candidate.tokens]
         return cls(
-            text=candidate.text, score=candidate.score, finish_reason=candidate.finish_reason
+            text=candidate.text,
+            score=candidate.score,
+            finish_reason=candidate.finish_reason,
+            tokens=tokens,
         )
 
 

@@ -71,3 +71,8 @@ class Tokenizer:
         """The text of `token_ids`; special ids are silent, broken UTF-8 becomes U+FFFD."""
         text: str = self._processor.decode(list(token_ids))
         return text.removeprefix(" ")
+
+    def pieces(self, token_ids: Sequence[int]) -> list[str]:
+        """Each token by itself, with its spaces; a byte of a character is written "<0xE2>"."""
+        pieces: list[str] = self._processor.id_to_piece(list(token_ids))
+        return [piece.replace(SPACE_MARK, " ") for piece in pieces]

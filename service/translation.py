@@ -60,6 +60,7 @@ class TranslationRequest:
 
     Attributes:
         formality: how the translation addresses its reader; "default" leaves it to the model.
+        log_probs: whether the tokens are told, each with its log probability.
     """
 
     texts: tuple[str, ...]
@@ -67,6 +68,21 @@ class TranslationRequest:
     target: str
     formality: str = "default"
     options: OptionsWish = OptionsWish()
+    log_probs: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Token:
+    """One token of a translation.
+
+    Attributes:
+        text: what the vocabulary has for it, a space before a word included; a byte of a character
+            that the vocabulary lacks is written "<0xE2>"; empty where a segment ends.
+        log_prob: natural logarithm of its probability, given those before it.
+    """
+
+    text: str
+    log_prob: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,11 +94,13 @@ class Candidate:
         score: sum over the segments of the scores of their hypotheses.
         finish_reason: "length" if the token limit cut any segment, "unchanged" if there was nothing
             to translate, "stop" otherwise.
+        tokens: of all segments, in reading order; None unless the request wants log probabilities.
     """
 
     text: str
     score: float
     finish_reason: FinishReason
+    tokens: tuple[Token, ...] | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,6 +24,9 @@ class StubTokenizer:
     def decode(self, token_ids: Sequence[int]) -> str:
         return "".join(chr(token_id - NUM_SPECIAL) for token_id in token_ids)
 
+    def pieces(self, token_ids: Sequence[int]) -> list[str]:
+        return [self.decode([token_id]) for token_id in token_ids]
+
 
 class StubEngine:
     """Translates by writing each letter large; hypothesis k has k exclamation marks more.
@@ -97,7 +100,7 @@ class StubEngine:
         hypotheses = tuple(
             Hypothesis(
                 token_ids=tuple(StubTokenizer().encode(text + "!" * rank)),
-                token_log_probs=(-1.0 - rank,),
+                token_log_probs=log_probs(len(text) + rank, rank, self.finish_reason),
                 score=-1.0 - rank,
                 finish_reason=self.finish_reason,
             )
@@ -115,6 +118,11 @@ class StubEngine:
                 num_steps=4,
             )
         )
+
+
+def log_probs(num_tokens: int, rank: int, finish_reason: FinishReason) -> tuple[float, ...]:
+    """The first token has -1 - rank, the others have 0, and so has the end if it was chosen."""
+    return (-1.0 - rank, *[0.0] * (num_tokens - (finish_reason == "length")))
 
 
 def make_report(**changes: float) -> StepReport:

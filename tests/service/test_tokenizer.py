@@ -62,6 +62,16 @@ def test_half_a_character_becomes_a_replacement_character(tokenizer: Tokenizer) 
     assert tokenizer.decode(most) == "\ufffd"
 
 
+def test_pieces_have_their_spaces_and_show_the_bytes_of_rare_characters(
+    tokenizer: Tokenizer,
+) -> None:
+    token_ids = tokenizer.encode("the dog")
+
+    assert "".join(tokenizer.pieces(token_ids)) == " the dog"
+    assert len(tokenizer.pieces(token_ids)) == len(token_ids)
+    assert tokenizer.pieces(tokenizer.encode("ж"))[-2:] == ["<0xD0>", "<0xB6>"]
+
+
 def make_golden(token_ids: list[int]) -> list[dict[str, object]]:
     return [
         {
