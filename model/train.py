@@ -245,16 +245,18 @@ class Run:
         test(self.recipe, averaged, self.log.say)
 
 
-def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """The command line."""
+def make_parser() -> argparse.ArgumentParser:
+    """The command line; torchrun reads it first, and must not take an option for its own."""
     parser = argparse.ArgumentParser(prog="dragoman train", description=__doc__)
     parser.add_argument("recipe", type=Path, help="a TOML file, see model/recipes")
     parser.add_argument("--data", type=Path, help="the folder that the recipe's files are in")
     parser.add_argument("--folder", type=Path, help="for checkpoints and logs [runs/NAME]")
-    parser.add_argument("--start", type=Path, help="weights and tokenizer to begin with")
+    parser.add_argument(
+        "--from", dest="start", type=Path, help="weights and tokenizer to begin with"
+    )
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     parser.add_argument("--max-minutes", type=float, default=float("inf"))
-    return parser.parse_args(argv)
+    return parser
 
 
 def run_recipe(arguments: argparse.Namespace) -> None:
@@ -283,7 +285,7 @@ def run_recipe(arguments: argparse.Namespace) -> None:
 def main(argv: Sequence[str]) -> int:
     """Train; the exit code is 0 when the run ended or stopped as asked, 2 if it was refused."""
     try:
-        run_recipe(parse(argv))
+        run_recipe(make_parser().parse_args(argv))
     except (ValueError, OSError) as error:
         print(f"dragoman train: {error}", file=sys.stderr)
         return 2

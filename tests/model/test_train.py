@@ -11,6 +11,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import (  # type: ignore[import-untyped]
     EventAccumulator,
 )
+from torch.distributed.run import get_args_parser
 
 from model import checkpoint, train
 from tests.model.conftest import Finished
@@ -214,13 +215,25 @@ def test_two_processes_learn_what_one_learns(tmp_path: Path, optimizer: str) -> 
     )
 
 
+@pytest.mark.parametrize(
+    "option", [each for action in train.make_parser()._actions for each in action.option_strings]
+)
+def test_torchrun_passes_every_option_on(option: str) -> None:
+    """It abbreviates its own options, and refuses what may be two of them."""
+    ours = ["recipe.toml", option, "value"]
+
+    read = get_args_parser().parse_args(["--nproc-per-node", "2", "-m", "model.train", *ours])
+
+    assert read.training_script_args == ours
+
+
 def test_a_run_begins_with_a_checkpoint_and_its_tokenizer(
     finished: Finished, tmp_path: Path
 ) -> None:
     start = finished.folder / train.AVERAGED
     recipe = write_recipe(tmp_path, max_updates=5, peak_learning_rate=1e-9)
 
-    train.main([str(recipe), "--folder", str(tmp_path / "run"), "--start", str(start)])
+    train.main([str(recipe), "--folder", str(tmp_path / "run"), "--from", str(start)])
 
     begun = checkpoint.load(tmp_path / "run" / train.LAST)
     assert begun.tokenizer.model == checkpoint.load(start).tokenizer.model
