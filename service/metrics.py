@@ -18,7 +18,7 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from service.engine.job import JobResult
+from service.engine.job import Hypothesis, JobResult
 from service.engine.report import Occupancy, StepReport
 from service.served_model import ServedModel
 
@@ -67,12 +67,69 @@ class ServiceMetrics:
         ).set(1)
 
 
+class PairMetrics:
+    """What is translated, by language pair; any thread may call it."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        counter = partial(Counter, registry=registry)
+        self._texts = counter(
+            "dragoman_texts_finished_total",
+            "Texts translated, by language pair and by why the translation ended.",
+            ["pair", "finish_reason"],
+        )
+        self._characters = counter(
+            "dragoman_characters_total", "Characters of source text translated.", ["pair"]
+        )
+        self._length_ratio = Histogram(
+            "dragoman_length_ratio",
+            "Target tokens for each source token of a text.",
+            ["pair"],
+            buckets=RATIOS,
+            registry=registry,
+        )
+        self._truncated = counter(
+            "dragoman_truncated_total",
+            "Sentences whose translation was cut by the limit on its tokens.",
+            ["pair"],
+        )
+        self._loops = counter(
+            "dragoman_loops_total",
+            "Sentences whose translation repeats itself, and which do not do so themselves.",
+            ["pair"],
+        )
+
+    def count_segment(self, pair: str, hypothesis: Hypothesis, is_loop: bool) -> None:
+        """Count one translated sentence."""
+        self._truncated.labels(pair).inc(hypothesis.finish_reason == "length")
+        self._loops.labels(pair).inc(is_loop)
+
+    def count_text(
+        self,
+        *,
+        pair: str,
+        finish_reason: str,
+        num_characters: int,
+        source_tokens: int,
+        target_tokens: int,
+    ) -> None:
+        """Count one translated text."""
+        self._texts.labels(pair, finish_reason).inc()
+        self._characters.labels(pair).inc(num_characters)
+        if source_tokens:
+            self._length_ratio.labels(pair).observe(target_tokens / source_tokens)
+
+
 class RequestMetrics:
-    """What clients ask, and how it goes; any thread may call it."""
+    """What clients ask, and how it goes; any thread may call it.
+
+    Attributes:
+        pairs: what of it is counted by language pair.
+    """
 
     def __init__(self, registry: CollectorRegistry) -> None:
         counter = partial(Counter, registry=registry)
         histogram = partial(Histogram, registry=registry)
+        self.pairs = PairMetrics(registry)
         self._requests = counter(
             "dragoman_requests_total",
             "Translation requests by protocol and outcome: ok, client_error, rejected (429, 503), "
@@ -102,35 +159,10 @@ class RequestMetrics:
             "Mean time of a token of a sentence after its first.",
             buckets=SECONDS,
         )
-        self._texts = counter(
-            "dragoman_texts_finished_total",
-            "Texts translated, by language pair and by why the translation ended.",
-            ["pair", "finish_reason"],
-        )
-        self._characters = counter(
-            "dragoman_characters_total", "Characters of source text translated.", ["pair"]
-        )
-        self._length_ratio = histogram(
-            "dragoman_length_ratio",
-            "Target tokens for each source token of a text.",
-            ["pair"],
-            buckets=RATIOS,
-        )
         self._queue_seconds = histogram(
             "dragoman_queue_time_seconds",
             "Time from the submission of a sentence to its first slot.",
             buckets=SECONDS,
-        )
-
-        self._truncated = counter(
-            "dragoman_truncated_total",
-            "Sentences whose translation was cut by the limit on its tokens.",
-            ["pair"],
-        )
-        self._loops = counter(
-            "dragoman_loops_total",
-            "Sentences whose translation repeats itself, and which do not do so themselves.",
-            ["pair"],
         )
 
     def expect(self, apis: Iterable[str], outcomes: Iterable[str], reasons: Iterable[str]) -> None:
@@ -153,29 +185,11 @@ class RequestMetrics:
         """Count the time that one request waited for a first token."""
         self._first_token_seconds.observe(seconds)
 
-    def count_segment(self, pair: str, result: JobResult, is_loop: bool) -> None:
-        """Count one translated sentence."""
+    def observe_segment(self, result: JobResult) -> None:
+        """Count the times of one translated sentence."""
         self._queue_seconds.observe(result.queue_seconds)
         if (seconds := result.seconds_per_token) is not None:
             self._token_seconds.observe(seconds)
-        is_cut = result.hypotheses[0].finish_reason == "length"
-        self._truncated.labels(pair).inc(is_cut)
-        self._loops.labels(pair).inc(is_loop)
-
-    def count_text(
-        self,
-        *,
-        pair: str,
-        finish_reason: str,
-        num_characters: int,
-        source_tokens: int,
-        target_tokens: int,
-    ) -> None:
-        """Count one translated text."""
-        self._texts.labels(pair, finish_reason).inc()
-        self._characters.labels(pair).inc(num_characters)
-        if source_tokens:
-            self._length_ratio.labels(pair).observe(target_tokens / source_tokens)
 
 
 class OccupancyCollector(Collector):

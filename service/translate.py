@@ -135,9 +135,11 @@ class Translator:
     ) -> None:
         pair = f"{draft.source}-{draft.target}"
         for job, result in answers:
-            repeats = is_loop(result.hypotheses[0].token_ids) and not is_loop(job.source_ids)
-            self._metrics.count_segment(pair, result, repeats)
-        self._metrics.count_text(
+            best = result.hypotheses[0]
+            repeats = is_loop(best.token_ids) and not is_loop(job.source_ids)
+            self._metrics.observe_segment(result)
+            self._metrics.pairs.count_segment(pair, best, repeats)
+        self._metrics.pairs.count_text(
             pair=pair,
             finish_reason=translation.candidates[0].finish_reason,
             num_characters=len(draft.text),

@@ -24,8 +24,9 @@ def fill_registry() -> CollectorRegistry:
     requests = RequestMetrics(registry)
     requests.count_request("native", "ok", 0.5)
     requests.count_refusal("queue-full")
-    requests.count_segment("de-en", _result(), is_loop=False)
-    requests.count_text(
+    requests.observe_segment(_result())
+    requests.pairs.count_segment("de-en", _result().hypotheses[0], is_loop=False)
+    requests.pairs.count_text(
         pair="de-en", finish_reason="stop", num_characters=9, source_tokens=3, target_tokens=3
     )
     return registry

@@ -4,7 +4,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from service.engine.report import Occupancy
-from service.metrics import EngineMetrics, RequestMetrics, ServiceMetrics
+from service.metrics import EngineMetrics, PairMetrics, RequestMetrics, ServiceMetrics
 from service.served_model import ServedModel
 from tests.service.stub_engine import make_report
 
@@ -105,7 +105,7 @@ def test_a_step_that_ran_nothing_is_no_decoding_step(registry: CollectorRegistry
 
 
 def test_a_text_without_tokens_has_no_length_ratio(registry: CollectorRegistry) -> None:
-    RequestMetrics(registry).count_text(
+    PairMetrics(registry).count_text(
         pair="de-en", finish_reason="unchanged", num_characters=1, source_tokens=0, target_tokens=0
     )
 
