@@ -42,6 +42,12 @@ from model.tokenizer import Tokenizer
 PRECISIONS = ("int8", "float32")
 MAX_SOURCE_TOKENS = 256
 MAX_TARGET_RATIO = 2.0
+DECODING: dict[str, float | str] = {
+    "length_penalty": 1.0,
+    "length_penalty_formula": "plain",
+    "max_source_tokens": MAX_SOURCE_TOKENS,
+    "max_target_ratio": MAX_TARGET_RATIO,
+}
 GOLDEN_PER_DIRECTION = 3
 
 Graphs = tuple[ModelProto, ModelProto]
@@ -105,23 +111,12 @@ def make_manifest(
             {"code": code, "name": LANGUAGE_NAMES.get(code, code)} for code in loaded.languages
         ],
         directions=[
-            {
-                "source": source,
-                "target": target,
-                "tag_id": tokenizer.tag_id(target),
-                "formality_ids": formality_ids(tokenizer, target),
-            }
-            for source, target in loaded.directions
+            describe_direction(tokenizer, source, target) for source, target in loaded.directions
         ],
         special_ids={
             name: getattr(tokenizer, name) for name in ("pad_id", "unk_id", "bos_id", "eos_id")
         },
-        decoding={
-            "length_penalty": 1.0,
-            "length_penalty_formula": "plain",
-            "max_source_tokens": MAX_SOURCE_TOKENS,
-            "max_target_ratio": MAX_TARGET_RATIO,
-        },
+        decoding=DECODING,
         model=config.to_dict(),
         training=dict(loaded.history),
         graphs={
@@ -138,6 +133,16 @@ def make_manifest(
         licence=arguments.licence,
         files=file_entries(files),
     )
+
+
+def describe_direction(tokenizer: Tokenizer, source: str, target: str) -> dict[str, Any]:
+    """What the service must know to ask for a direction."""
+    return {
+        "source": source,
+        "target": target,
+        "tag_id": tokenizer.tag_id(target),
+        "formality_ids": formality_ids(tokenizer, target),
+    }
 
 
 def formality_ids(tokenizer: Tokenizer, target: str) -> dict[str, int]:

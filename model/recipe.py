@@ -1,6 +1,7 @@
 """A recipe: one commented TOML file that names data, model and training."""
 
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -128,29 +129,14 @@ class Recipe:
         require(required <= set(table), f"a recipe needs {sorted(required - set(table))}")
         languages = tuple(table["languages"])
         require(len(languages) == 2, f"languages is {languages}; it must name two")
-        directions = tuple(tuple(text.split("-")) for text in table["directions"])
-        require(len(directions) >= 1, "a recipe needs at least one direction")
-        for direction in directions:
-            require(
-                sorted(direction) == sorted(languages),
-                f"the direction {'-'.join(direction)} is not between {languages}",
-            )
+        directions = _read_directions(table["directions"], languages)
         corpora = tuple(CorpusConfig.from_dict(corpus) for corpus in table["corpus"])
-        for source, target in directions:
-            require(
-                any(corpus.feeds(source, target) for corpus in corpora),
-                f"no corpus feeds the direction {source}-{target}",
-            )
-        for name in {name for corpus in corpora for name in corpus.directions}:
-            require(
-                name in table["directions"],
-                f"a corpus is for {name!r}, which is not among {table['directions']}",
-            )
+        _check_corpora(corpora, table["directions"])
         tokenizer = TokenizerConfig.from_dict(table["tokenizer"])
         return cls(
             name=table["name"],
             languages=(languages[0], languages[1]),
-            directions=tuple((source, target) for source, target in directions),
+            directions=directions,
             data=data or (path.parent / table.get("data", ".")),
             tokenizer=tokenizer,
             model=ModelConfig.from_dict({"vocab_size": tokenizer.vocab_size, **table["model"]}),
@@ -160,3 +146,28 @@ class Recipe:
             tests=tuple(TestConfig.from_dict(entry) for entry in table.get("test", ())),
             augment=AugmentConfig.from_dict(table.get("augment", {})),
         )
+
+
+def _read_directions(
+    names: Sequence[str], languages: tuple[str, ...]
+) -> tuple[tuple[str, str], ...]:
+    """Source and target of directions such as "en-de"."""
+    require(len(names) >= 1, "a recipe needs at least one direction")
+    for name in names:
+        require(
+            sorted(name.split("-")) == sorted(languages),
+            f"the direction {name} is not between {languages}",
+        )
+    return tuple((source, target) for source, target in (name.split("-") for name in names))
+
+
+def _check_corpora(corpora: Sequence[CorpusConfig], directions: Sequence[str]) -> None:
+    """Every direction has something to learn from, and every corpus a direction."""
+    for direction in directions:
+        source, target = direction.split("-")
+        require(
+            any(corpus.feeds(source, target) for corpus in corpora),
+            f"no corpus feeds the direction {direction}",
+        )
+    for name in {name for corpus in corpora for name in corpus.directions}:
+        require(name in directions, f"a corpus is for {name!r}, which is not among {directions}")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from model.batching import make_example
 from model.corpus import Pair
 from model.scores import Scores, score
-from model.search import LengthPenalty, beam_search, greedy_search
+from model.search import Hypothesis, LengthPenalty, beam_search, greedy_search
 from model.tokenizer import Tokenizer
 from model.transformer import Transformer
 
@@ -38,26 +38,36 @@ def translate(
     for start in range(0, len(order), BATCH_SENTENCES):
         rows = order[start : start + BATCH_SENTENCES]
         batch = [sources[row] for row in rows]
-        limit = max_target_tokens(len(batch[-1]))
         if beam_size == 1:
-            found = greedy_search(model, tokenizer, batch, limit)
+            found = greedy_search(model, tokenizer, batch, max_target_tokens(len(batch[-1])))
         else:
-            found = [
-                beam_search(
-                    model,
-                    tokenizer,
-                    source,
-                    beam_size=beam_size,
-                    length_penalty=LengthPenalty(length_penalty),
-                    max_tokens=max_target_tokens(len(source)),
-                )[0]
-                for source in batch
-            ]
+            found = _search_beams(model, tokenizer, batch, beam_size, LengthPenalty(length_penalty))
         for row, source, hypothesis in zip(rows, batch, found, strict=True):
             # The batch ran to the limit of its longest source; alone, each would stop at its own.
             own = hypothesis.token_ids[: max_target_tokens(len(source))]
             translated[row] = tokenizer.decode(own)
     return translated
+
+
+def _search_beams(
+    model: Transformer,
+    tokenizer: Tokenizer,
+    sources: Sequence[list[int]],
+    beam_size: int,
+    length_penalty: LengthPenalty,
+) -> list[Hypothesis]:
+    """The best hypothesis of each source, by the oracle."""
+    return [
+        beam_search(
+            model,
+            tokenizer,
+            source,
+            beam_size=beam_size,
+            length_penalty=length_penalty,
+            max_tokens=max_target_tokens(len(source)),
+        )[0]
+        for source in sources
+    ]
 
 
 def validate(

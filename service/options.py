@@ -80,10 +80,7 @@ def plan_options(
     num_hypotheses = _within(
         "num_hypotheses", _or(wish.num_hypotheses, 1), 1, settings.max_alternatives + 1
     )
-    max_target_tokens = _or(wish.max_target_tokens, model.max_target_tokens)
-    _within("max_target_tokens", max_target_tokens, 1, model.max_target_tokens)
-    min_target_tokens = _or(wish.min_target_tokens, 0)
-    _within("min_target_tokens", min_target_tokens, 0, max_target_tokens)
+    min_target_tokens, max_target_tokens = _target_limits(wish, model)
     default_ratio = model.max_target_ratio if wish.max_target_tokens is None else None
     return OptionsPlan(
         model=model,
@@ -128,6 +125,13 @@ def _check_combination(wish: OptionsWish) -> None:
             value=beam_size,
             limit=1,
         )
+
+
+def _target_limits(wish: OptionsWish, model: ServedModel) -> tuple[int, int]:
+    """Least and most target tokens of any segment."""
+    most = _or(wish.max_target_tokens, model.max_target_tokens)
+    _within("max_target_tokens", most, 1, model.max_target_tokens)
+    return _within("min_target_tokens", _or(wish.min_target_tokens, 0), 0, most), most
 
 
 def _beam_size(wish: OptionsWish, num_hypotheses: int, settings: Settings) -> int:
