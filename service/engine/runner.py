@@ -8,11 +8,10 @@ import numpy.typing as npt
 import onnxruntime
 
 from service.bundle import Bundle, Sizes
-from service.engine.search import StepScores
+from service.engine.scores import Floats, StepScores
 from service.engine.slots import SlotTable
 from service.errors import BundleError
 
-Floats = npt.NDArray[np.float32]
 PROVIDER = "CPUExecutionProvider"
 
 

@@ -8,38 +8,13 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from service.engine.job import Hypothesis
 from service.engine.options import DecodingOptions
 from service.engine.rules import Rules
 from service.engine.sampling import draw
+from service.engine.scores import SegmentScores
 from service.engine.top import top, top_above
-
-Floats = npt.NDArray[np.float32]
-
-
-class StepScores(NamedTuple):
-    """What the decoder graph says about some hypotheses.
-
-    Attributes:
-        logits: (hypothesis, vocab) float32, unnormalised.
-        log_normalisers: (hypothesis) float32; logits minus this are log probabilities.
-        best_ids: (hypothesis) int64, the best token of each.
-    """
-
-    logits: Floats
-    log_normalisers: Floats
-    best_ids: npt.NDArray[np.int64]
-
-    def of(self, slots: Sequence[int]) -> "StepScores":
-        """A copy of the rows of one segment."""
-        rows = list(slots)
-        return StepScores(self.logits[rows], self.log_normalisers[rows], self.best_ids[rows])
-
-    def log_prob(self, row: int, token_id: int) -> float:
-        """Log probability of one token."""
-        return float(self.logits[row, token_id]) - float(self.log_normalisers[row])
 
 
 class Choice(NamedTuple):
@@ -102,7 +77,7 @@ class SeparateSearch:
         self._rows = list(range(options.beam_size))
         self._live = self._rows  # those that have not ended
 
-    def advance(self, scores: StepScores) -> Choice | None:
+    def advance(self, scores: SegmentScores) -> Choice | None:
         """Extend what has not ended; None when all has."""
         live = []
         for row in self._live:
@@ -117,18 +92,18 @@ class SeparateSearch:
             return None
         return Choice(self._rows, [hypothesis.token_ids[-1] for hypothesis in self._hypotheses])
 
-    def _choose(self, scores: StepScores, row: int) -> tuple[int, float]:
+    def _choose(self, scores: SegmentScores, row: int) -> tuple[int, float]:
         """The next token of a hypothesis and its log probability."""
         options, history = self._options, self._hypotheses[row].token_ids
         length, prefix = len(history), options.target_prefix
         if length < len(prefix):
             return prefix[length], scores.log_prob(row, prefix[length])
         is_branching = options.return_alternatives and length == len(prefix)
-        best_id = int(scores.best_ids[row])
+        best_id, log_prob = scores.best(row)
         if not (is_branching or options.sampling) and self._rules.leave(best_id):
-            return best_id, scores.log_prob(row, best_id)
-        logits = scores.logits[row]
-        normaliser = self._rules.apply(logits, float(scores.log_normalisers[row]), history)
+            return best_id, log_prob
+        logits, normaliser = scores.logits(row)
+        normaliser = self._rules.apply(logits, normaliser, history)
         if options.sampling:
             token_id = draw(logits, options.sampling, sample=row, position=length)
         elif is_branching:
@@ -172,7 +147,7 @@ class BeamSearch:
         self._live = [Growing()]  # up to beam_size; slots beyond them hold copies of the first
         self._finished: list[Hypothesis] = []
 
-    def advance(self, scores: StepScores) -> Choice | None:
+    def advance(self, scores: SegmentScores) -> Choice | None:
         """Extend all hypotheses; None when the search has ended."""
         options = self._options
         length = len(self._live[0].token_ids)
@@ -200,13 +175,13 @@ class BeamSearch:
         num_copies = options.beam_size - len(grown)
         return Choice(*(each + each[:1] * num_copies for each in choice))
 
-    def _force(self, scores: StepScores, token_id: int) -> Choice:
+    def _force(self, scores: SegmentScores, token_id: int) -> Choice:
         """Go on with the next token of the prefix."""
         self._live[0].append(token_id, scores.log_prob(0, token_id))
         beam_size = self._options.beam_size
         return Choice(list(range(beam_size)), [token_id] * beam_size)
 
-    def _best_extensions(self, scores: StepScores) -> list[tuple[int, int, float]]:
+    def _best_extensions(self, scores: SegmentScores) -> list[tuple[int, int, float]]:
         """(parent, token id, log probability) of the best 2 * beam_size extensions, best first.
 
         They are fewer where the rules leave fewer. Hypotheses come best first, so that after the
@@ -215,8 +190,8 @@ class BeamSearch:
         count = 2 * self._options.beam_size
         ranked: list[tuple[float, int, int, float]] = []
         for row, hypothesis in enumerate(self._live):
-            logits, history = scores.logits[row], hypothesis.token_ids
-            normaliser = self._rules.apply(logits, float(scores.log_normalisers[row]), history)
+            logits, normaliser = scores.logits(row)
+            normaliser = self._rules.apply(logits, normaliser, hypothesis.token_ids)
             least = -ranked[-1][0] - hypothesis.total if len(ranked) == count else -np.inf
             token_ids = top_above(logits, count, least + normaliser)
             for token_id, logit in zip(token_ids.tolist(), logits[token_ids].tolist(), strict=True):

@@ -133,16 +133,29 @@ class SlotTable:
         self.lengths[target] = length
         self.source_lengths[target] = source_length
 
-    def advance(self, slots: Sequence[int], parents: Sequence[int], ids: Sequence[int]) -> None:
-        """One step of a segment's hypotheses: hypothesis i goes on from that in slot parents[i].
+    def reorder(self, slots: Sequence[int], parents: Sequence[int]) -> list[int]:
+        """Let hypothesis i of a segment go on from hypothesis parents[i], after a decoder step.
+
+        The first to go on from a hypothesis takes over its slot. For each other one, what is cached
+        is copied to a slot that nobody goes on from.
 
         Args:
-            slots: the segment's slots, all at the same position; ids: the next token of each.
+            slots: the segment's slots, all at the same position; hypothesis i is in slots[i].
+        Returns:
+            The same slots, in the order of the hypotheses that go on.
         """
-        rows = list(slots)
-        self.lengths[rows] += 1
-        if list(parents) != rows:
-            length = self.lengths[rows[0]]
-            # The right side is a copy, so parents are read before they are overwritten.
-            self.cache[:, rows, :, :length] = self.cache[:, list(parents), :, :length]
-        self.ids[rows] = ids
+        free = [slot for place, slot in enumerate(slots) if place not in parents]
+        length = self.lengths[slots[0]] + 1  # the step has cached the token that it was fed
+        reordered: list[int] = []
+        for parent in parents:
+            slot = slots[parent]
+            if slot in reordered:
+                slot = free.pop()
+                self.cache[:, slot, :, :length] = self.cache[:, slots[parent], :, :length]
+            reordered.append(slot)
+        return reordered
+
+    def advance(self, slots: Sequence[int], ids: Sequence[int]) -> None:
+        """Count the token that each of `slots` was fed as cached, and feed `ids` next."""
+        self.lengths[slots] += 1
+        self.ids[slots] = ids

@@ -14,8 +14,9 @@ from service.engine.job import Job, JobResult, JobState
 from service.engine.job_queue import JobQueue
 from service.engine.limits import Admission, EngineLimits, capacity_for, fair_rows
 from service.engine.report import StepReport
-from service.engine.runner import Floats, Runner
-from service.engine.search import Search, StepScores, start_search
+from service.engine.runner import Runner
+from service.engine.scores import Floats, StepScores
+from service.engine.search import Search, start_search
 from service.engine.slots import SlotTable
 from service.errors import DeadlineExceeded, EngineFailure, RequestCancelled, ServiceError
 
@@ -224,17 +225,20 @@ class Worker:
             return []
         started = time.monotonic()
         finished = []
+        slots: list[int] = []
+        token_ids: list[int] = []
         for running in self._running:
             running.first_token_at = running.first_token_at or started
             running.num_steps += 1
-            slots = running.slots
-            choice = running.search.advance(scores.of(slots))
+            choice = running.search.advance(scores.of(running.slots))
             if choice is None:
                 finished.append(running)
             else:
-                parents = [slots[parent] for parent in choice.parents]
-                self._slots.advance(slots, parents, choice.token_ids)
+                running.slots = self._slots.reorder(running.slots, choice.parents)
+                slots += running.slots
+                token_ids += choice.token_ids
                 running.tell()
+        self._slots.advance(slots, token_ids)
         self._tally.decode_seconds += time.monotonic() - started
         return finished
 

@@ -8,7 +8,8 @@ import pytest
 
 from service.bundle import Bundle, load_bundle
 from service.engine.limits import SMALLEST_CAPACITY
-from service.engine.runner import Floats, Runner
+from service.engine.runner import Runner
+from service.engine.scores import Floats
 from service.engine.slots import SlotTable
 from service.errors import BundleError
 
@@ -27,8 +28,7 @@ def join(runner: Runner, table: SlotTable, source: tuple[int, ...]) -> int:
 
 
 def go_on(table: SlotTable, token_id: int) -> None:
-    for slot in range(table.num_busy):
-        table.advance([slot], [slot], [token_id])
+    table.advance(range(table.num_busy), [token_id] * table.num_busy)
 
 
 def run_alone(runner: Runner, source: tuple[int, ...], token_ids: list[int]) -> Floats:
@@ -127,8 +127,8 @@ def test_scores_name_the_best_token_and_normalise(runner: Runner) -> None:
     scores = runner.stepper(table).step()
 
     assert scores.logits.shape == (len(SOURCES), runner.sizes.vocab_size)
-    assert scores.best_ids.tolist() == scores.logits.argmax(axis=1).tolist()
-    totals = np.exp(scores.logits - scores.log_normalisers[:, None]).sum(axis=1)
+    assert scores.best_ids == scores.logits.argmax(axis=1).tolist()
+    totals = np.exp(scores.logits - np.array(scores.log_normalisers)[:, None]).sum(axis=1)
     np.testing.assert_allclose(totals, 1.0, rtol=1e-5)
 
 

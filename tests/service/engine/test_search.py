@@ -9,12 +9,11 @@ import pytest
 
 from service.engine.job import Hypothesis
 from service.engine.options import DecodingOptions
+from service.engine.scores import Floats, SegmentScores, StepScores
 from service.engine.search import (
     BeamSearch,
-    Floats,
     Search,
     SeparateSearch,
-    StepScores,
     start_search,
 )
 
@@ -37,10 +36,11 @@ def make_model(seed: int) -> Model:
     return logits
 
 
-def score(rows: Sequence[Floats]) -> StepScores:
+def score(rows: Sequence[Floats]) -> SegmentScores:
+    """What a decoder step says about the hypotheses of a segment with these logits."""
     logits = np.stack(rows)
     normalisers = np.log(np.exp(logits.astype(np.float64)).sum(axis=1)).astype(np.float32)
-    return StepScores(logits, normalisers, logits.argmax(axis=1))
+    return StepScores(logits, normalisers, logits.argmax(axis=1)).of(range(len(rows)))
 
 
 def run(search: Search, model: Model, beam_size: int) -> tuple[Hypothesis, ...]:
@@ -74,8 +74,7 @@ def everything(
                 continue
             total = 0.0
             for place, token_id in enumerate(tokens):
-                step = score([model(tokens[:place])])
-                total += float(step.logits[0, token_id]) - float(step.log_normalisers[0])
+                total += score([model(tokens[:place])]).log_prob(0, token_id)
             base = length if formula == "plain" else 5 / 6 + length / 6
             found.append((total / base**length_penalty, tokens))
     return sorted(found, reverse=True)
@@ -267,13 +266,3 @@ def test_the_score_is_explained_by_the_log_probability_of_each_token(
         wanted = [step.log_prob(0, token) for step, token in zip(steps, tokens, strict=True)]
         assert list(found.token_log_probs) == wanted
         assert found.score == sum(wanted) / len(tokens)
-
-
-def test_the_scores_of_a_segment_are_copied_from_its_rows() -> None:
-    scores = score([np.full(VOCAB_SIZE, row, dtype=np.float32) for row in range(5)])
-
-    mine = scores.of([3, 1])
-    scores.logits[:] = -1.0
-
-    assert mine.logits[:, 0].tolist() == [3.0, 1.0]
-    assert mine.log_normalisers.shape == mine.best_ids.shape == (2,)

@@ -64,7 +64,8 @@ class PlainTable:
             count = len(segment.slots)
             parents = generator.integers(0, count, size=count).tolist()
             ids = generator.integers(4, 9, size=count).tolist()
-            self.table.advance(segment.slots, [segment.slots[parent] for parent in parents], ids)
+            segment.slots = self.table.reorder(segment.slots, parents)
+            self.table.advance(segment.slots, ids)
             segment.histories = [
                 [*segment.histories[parent], token_id]
                 for parent, token_id in zip(parents, ids, strict=True)
@@ -229,3 +230,14 @@ def test_more_slots_than_are_free_is_a_bug() -> None:
 
     with pytest.raises(AssertionError, match="This is a bug"):
         table.allocate(MAX_SLOTS + 1, make_cross(3), 3, BOS_ID)
+
+
+def test_only_what_forks_is_copied() -> None:
+    table = SlotTable(SIZES, MAX_SLOTS, 8_192)
+    table.allocate(4, make_cross(3), 3, BOS_ID)
+    table.cache[:, :4, :, 0] = np.arange(4, dtype=np.float32)[:, None, None]
+
+    slots = table.reorder([0, 1, 2, 3], [3, 1, 1, 0])
+
+    assert slots == [3, 1, 2, 0]
+    assert table.cache[0, :4, 0, 0, 0].tolist() == [0.0, 1.0, 1.0, 3.0]

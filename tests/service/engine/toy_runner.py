@@ -14,8 +14,8 @@ from service.engine.job import Hypothesis, Job
 from service.engine.limits import EngineLimits
 from service.engine.options import DecodingOptions
 from service.engine.report import StepReport
-from service.engine.runner import Floats, Runner, Stepper
-from service.engine.search import StepScores
+from service.engine.runner import Runner, Stepper
+from service.engine.scores import Floats, StepScores
 from service.engine.slots import SlotTable
 
 VOCAB_SIZE = 20
@@ -114,9 +114,9 @@ def greedy(source: Sequence[int], max_tokens: int, length_penalty: float = 1.0) 
     """Translate greedily, without an engine."""
     history, log_probs = [BOS_ID], []
     while len(history) <= max_tokens and (len(history) == 1 or history[-1] != EOS_ID):
-        step = score([toy_logits(source, history)])
-        history.append(int(step.best_ids[0]))
-        log_probs.append(float(step.logits[0, history[-1]]) - float(step.log_normalisers[0]))
+        token_id, log_prob = score([toy_logits(source, history)]).of([0]).best(0)
+        history.append(token_id)
+        log_probs.append(log_prob)
     chosen = history[1:]
     return Hypothesis(
         token_ids=tuple(token_id for token_id in chosen if token_id != EOS_ID),
