@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from model.batching import make_example
 from model.corpus import Pair
 from model.scores import Scores, score
-from model.search import Hypothesis, LengthPenalty, beam_search, greedy_search
+from model.search import PLAIN_MEAN, Hypothesis, beam_search, greedy_search
 from model.tokenizer import Tokenizer
 from model.transformer import Transformer
 
@@ -24,13 +24,11 @@ def translate(
     texts: Sequence[str],
     *,
     beam_size: int = 1,
-    length_penalty: float = 1.0,
 ) -> list[str]:
     """Translate sentences, in order; each is one segment.
 
     Args:
         beam_size: 1 searches greedily in batches, more runs the slow oracle one by one.
-        length_penalty: p in score / length ** p; beam search only.
     """
     sources = [make_example(tokenizer, target_language, Pair(text, "")).src_ids for text in texts]
     order = sorted(range(len(sources)), key=lambda index: len(sources[index]))
@@ -41,7 +39,7 @@ def translate(
         if beam_size == 1:
             found = greedy_search(model, tokenizer, batch, max_target_tokens(len(batch[-1])))
         else:
-            found = _search_beams(model, tokenizer, batch, beam_size, LengthPenalty(length_penalty))
+            found = _search_beams(model, tokenizer, batch, beam_size)
         for row, source, hypothesis in zip(rows, batch, found, strict=True):
             # The batch ran to the limit of its longest source; alone, each would stop at its own.
             own = hypothesis.token_ids[: max_target_tokens(len(source))]
@@ -54,16 +52,15 @@ def _search_beams(
     tokenizer: Tokenizer,
     sources: Sequence[list[int]],
     beam_size: int,
-    length_penalty: LengthPenalty,
 ) -> list[Hypothesis]:
-    """The best hypothesis of each source, by the oracle."""
+    """The best hypothesis of each source, by the oracle and by the mean log probability."""
     return [
         beam_search(
             model,
             tokenizer,
             source,
             beam_size=beam_size,
-            length_penalty=length_penalty,
+            length_penalty=PLAIN_MEAN,
             max_tokens=max_target_tokens(len(source)),
         )[0]
         for source in sources

@@ -112,6 +112,6 @@ def test_beam_search_finds_what_greedy_search_finds(learnt: Learnt) -> None:
     model, tokenizer = learnt.trainer.model.eval(), learnt.trainer.tokenizer
     texts = [pair.first for pair in learnt.held_out[:8]]
 
-    beam = translate(model, tokenizer, "y", texts, beam_size=4, length_penalty=0.6)
+    beam = translate(model, tokenizer, "y", texts, beam_size=4)
 
     assert beam == translate(model, tokenizer, "y", texts)

@@ -2,8 +2,9 @@ import pytest
 import torch
 
 from model import validate as validate_module
+from model.batching import make_example
 from model.corpus import Pair
-from model.search import Hypothesis
+from model.search import PLAIN_MEAN, Hypothesis, beam_search
 from model.tokenizer import Tokenizer
 from model.transformer import Transformer
 from model.validate import max_target_tokens, translate, validate
@@ -83,9 +84,21 @@ def test_a_beam_is_searched_if_asked_for(model: Transformer, tokenizer: Tokenize
     with torch.no_grad():
         model.output.bias[tokenizer.eos_id] += 2.0  # else random weights never end
 
-    found = translate(model, tokenizer, "de", TEXTS[:2], beam_size=2, length_penalty=0.6)
+    found = translate(model, tokenizer, "de", TEXTS[:2], beam_size=2)
 
-    assert len(found) == 2
+    sources = [make_example(tokenizer, "de", Pair(text, "")).src_ids for text in TEXTS[:2]]
+    oracle = [
+        beam_search(
+            model,
+            tokenizer,
+            source,
+            beam_size=2,
+            length_penalty=PLAIN_MEAN,
+            max_tokens=max_target_tokens(len(source)),
+        )[0]
+        for source in sources
+    ]
+    assert found == [tokenizer.decode(hypothesis.token_ids) for hypothesis in oracle]
 
 
 def test_a_translation_may_be_twice_as_long_and_some() -> None:
