@@ -10,7 +10,7 @@ import onnx
 
 from export.fold import FoldedLayer, FoldedModel
 from export.graph import CONTRIB, Graph
-from export.signature import decoder_signature
+from export.signature import NUM_CANDIDATES, decoder_signature
 
 
 def decoder_graph(model: FoldedModel) -> onnx.ModelProto:
@@ -24,7 +24,7 @@ def decoder_graph(model: FoldedModel) -> onnx.ModelProto:
         read = _cross_attention(graph, x, layer, number, name)
         x = graph.after(x, read, layer.cross_norm, f"{name}.cross_attention")
         x = graph.feed_forward(x, layer, name)
-    _choose(graph, graph.before(x))
+    choose(graph, graph.linear(graph.before(x), model.output, "output", output="logits"))
     return graph.finish("decoder", decoder_signature(model.config))
 
 
@@ -58,15 +58,14 @@ def _cross_attention(graph: Graph, x: str, layer: FoldedLayer, number: int, name
     return graph.linear(flat, layer.cross_output, f"{name}.cross_output")
 
 
-def _choose(graph: Graph, x: str) -> None:
-    """Write `logits`, `log_normalisers` and `next_ids`.
+def choose(graph: Graph, logits: str) -> None:
+    """Write `log_normalisers`, `next_ids` and the candidates.
 
     The best token is found in two stages, best of each block and best block, which is
     several times faster than one ArgMax over the vocabulary. LogSoftmax takes row after row, so a
     row's sum of exponentials is the same in any company; the log probability of the best token is
     close to zero, so what its logit exceeds it by is exact to float32.
     """
-    logits = graph.linear(x, graph.model.output, "output", output="logits")
     vocab_size = graph.model.config.vocab_size
     block = _block_size(vocab_size)
     blocks = graph.add("Reshape", logits, graph.ints(0, vocab_size // block, block))
@@ -80,6 +79,35 @@ def _choose(graph: Graph, x: str) -> None:
     log_probs = graph.add("LogSoftmax", logits, axis=1)  # (rows, vocab)
     best_log_prob = graph.add("ReduceMax", log_probs, graph.ints(1), keepdims=0)  # (rows)
     graph.add("Sub", largest, best_log_prob, name="log_normalisers")
+    _rank(graph, logits, best_of_block)
+
+
+def _rank(graph: Graph, logits: str, best_of_block: str) -> None:
+    """Write `candidate_ids` and `candidate_logits`.
+
+    The best n tokens of a row are in the n blocks with the largest maxima, so TopK need not see the
+    others. Of equal ones it puts the first first: blocks are put in order before it sees tokens.
+    """
+    vocab_size = graph.model.config.vocab_size
+    block = _block_size(vocab_size)
+    num_blocks, num_candidates = vocab_size // block, min(NUM_CANDIDATES, vocab_size)
+    num_chosen = min(num_candidates, num_blocks)
+    maxima = graph.add("Gather", best_of_block, "candidate_rows")  # (asked, blocks)
+    graph.add("TopK", maxima, graph.ints(num_chosen), also=["best_blocks"], sorted=0)
+    in_order = graph.add("TopK", "best_blocks", graph.ints(num_chosen), also=["order"], largest=0)
+    first_block = graph.add("Mul", "candidate_rows", graph.ints(num_blocks))
+    places = graph.add("Add", graph.add("Unsqueeze", first_block, graph.ints(1)), in_order)
+    blocks = graph.add("Reshape", logits, graph.ints(-1, block))  # (rows * blocks, block)
+    chosen = graph.add("Gather", blocks, places)  # (asked, chosen, block)
+    tokens = graph.add("Reshape", chosen, graph.ints(-1, num_chosen * block))
+    best = graph.ints(num_candidates)
+    graph.add("TopK", tokens, best, name="candidate_logits", also=["candidate_places"])
+    place = graph.add("Div", "candidate_places", graph.ints(block))  # of a token's block
+    start = graph.add(
+        "Mul", graph.add("GatherElements", in_order, place, axis=1), graph.ints(block)
+    )
+    within = graph.add("Mod", "candidate_places", graph.ints(block))
+    graph.add("Add", start, within, name="candidate_ids")
 
 
 def _block_size(vocab_size: int) -> int:

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 FORMAT = "dragoman-bundle"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 LANGUAGE_NAMES = {
     "cs": "Czech",

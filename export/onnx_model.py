@@ -99,6 +99,7 @@ class OnnxModel:
         heads, head_dim = self.config.num_heads, self.config.head_dim
         feeds: dict[str, Any] = {
             "source_lengths": np.array([len(source_ids)], dtype=np.int64),
+            "candidate_rows": np.zeros(0, dtype=np.int64),
         }
         empty = np.zeros((1, heads, len(target_ids), head_dim), dtype=np.float32)
         names = []

@@ -2,7 +2,8 @@
 
 Axes named by a word are dynamic: `tokens` counts packed source tokens, `segments` sentences
 of one encoder call, `source` the longest of them, `rows` hypotheses of one decoder step,
-`capacity` the positions that a self-attention cache has room for.
+`capacity` the positions that a self-attention cache has room for, `asked` the rows of a step
+whose candidates are wanted.
 """
 
 from dataclasses import dataclass
@@ -10,6 +11,9 @@ from dataclasses import dataclass
 from model.config import ModelConfig
 
 Axis = int | str
+
+NUM_CANDIDATES = 16
+"""Of a row: what a beam of 8 looks at. It is written into the graph."""
 
 
 @dataclass(frozen=True)
@@ -62,18 +66,22 @@ def decoder_signature(config: ModelConfig) -> Signature:
     token in `ids`; `total_length` is the largest of them plus one. Bind each
     `present_*` to the memory of its `past_*`: the graph writes one position a row.
     `next_ids` is the best token of a row, `log_normalisers` the logarithm of the sum of
-    exp(logits), so that logits - log_normalisers are log probabilities.
+    exp(logits), so that logits - log_normalisers are log probabilities. Of the rows in
+    `candidate_rows`, and of no other, the best tokens are found: best first, of equal ones the
+    one with the lowest id.
     """
     layers = range(config.num_decoder_layers)
     cache = ("rows", config.num_heads, "capacity", config.head_dim)
     source = ("rows", config.num_heads, "source", config.head_dim)
     kinds = ("key", "value")
+    candidates = ("asked", min(NUM_CANDIDATES, config.vocab_size))
     return Signature(
         inputs=(
             Port("ids", "int64", ("rows",)),
             Port("lengths", "int32", ("rows",)),
             Port("total_length", "int32", (1,)),
             Port("source_lengths", "int64", ("rows",)),
+            Port("candidate_rows", "int64", ("asked",)),
             *(Port(f"past_{kind}_{layer}", "float32", cache) for layer in layers for kind in kinds),
             *(
                 Port(f"cross_{kind}_{layer}", "float32", source)
@@ -85,6 +93,8 @@ def decoder_signature(config: ModelConfig) -> Signature:
             Port("logits", "float32", ("rows", config.vocab_size)),
             Port("log_normalisers", "float32", ("rows",)),
             Port("next_ids", "int64", ("rows",)),
+            Port("candidate_ids", "int64", candidates),
+            Port("candidate_logits", "float32", candidates),
             *(
                 Port(f"present_{kind}_{layer}", "float32", cache)
                 for layer in layers

@@ -36,9 +36,14 @@ class Rules:
             or bool(options.suppressed_sequences)
         )
 
-    def leave(self, best_id: int) -> bool:
-        """Whether the model's best token stays the best one."""
-        return not self._are_asked_for and best_id not in self._options.silent_ids
+    @property
+    def only_silence(self) -> bool:
+        """Whether they keep control tokens from being chosen, and change nothing else."""
+        return not self._are_asked_for
+
+    def leave(self, token_id: int) -> bool:
+        """Whether a token's place among the model's best is sure to stay."""
+        return not self._are_asked_for and token_id not in self._options.silent_ids
 
     def apply(self, logits: Floats, log_normaliser: float, history: Sequence[int]) -> float:
         """Change the logits of the next token, to -inf where it cannot be chosen.

@@ -8,11 +8,13 @@ import numpy.typing as npt
 import onnxruntime
 
 from service.bundle import Bundle, Sizes
-from service.engine.scores import Floats, StepScores
+from service.engine.scores import Candidates, Floats, StepScores
 from service.engine.slots import SlotTable
 from service.errors import BundleError
 
 PROVIDER = "CPUExecutionProvider"
+NUM_CANDIDATES = 16
+"""Best tokens that the graph finds of a row; the format of bundles has it so."""
 
 
 def runtime_facts() -> tuple[str, list[str]]:
@@ -100,8 +102,9 @@ class Runner:
 class Stepper:
     """Runs decoder steps over one slot table, in its memory.
 
-    Inputs and outputs are bound once for each number of rows; the caches are bound as input
-    and output at once, so that the graph extends them in place.
+    Inputs and outputs are bound once for each number of rows, and of rows whose candidates are
+    asked for; the caches are bound as input and output at once, so that the graph extends them in
+    place.
     """
 
     def __init__(
@@ -114,23 +117,37 @@ class Stepper:
         self._logits = np.zeros((slots.max_slots, sizes.vocab_size), dtype=np.float32)
         self._log_normalisers = np.zeros(slots.max_slots, dtype=np.float32)
         self._best_ids = np.zeros(slots.max_slots, dtype=np.int64)
-        self._bindings: dict[int, Any] = {}
+        num_candidates = min(NUM_CANDIDATES, sizes.vocab_size)
+        self._candidate_rows = np.zeros(slots.max_slots, dtype=np.int64)
+        self._candidate_ids = np.zeros((slots.max_slots, num_candidates), dtype=np.int64)
+        self._candidate_logits = np.zeros((slots.max_slots, num_candidates), dtype=np.float32)
+        self._bindings: dict[tuple[int, int], Any] = {}
         self._generation = -1
 
-    def step(self) -> StepScores:
-        """Feed the next token of every busy slot; the answer is overwritten by the next step."""
-        slots, rows = self._slots, self._slots.num_busy
+    def step(self, candidate_rows: Sequence[int] = ()) -> StepScores:
+        """Feed the next token of every busy slot; the answer is overwritten by the next step.
+
+        Args:
+            candidate_rows: slots whose best tokens are asked for.
+        """
+        slots, rows, asked = self._slots, self._slots.num_busy, len(candidate_rows)
         slots.fit_target()
         if self._generation != slots.generation:
             self._bindings.clear()
             self._generation = slots.generation
-        if rows not in self._bindings:
-            self._bindings[rows] = self._bind(rows)
+        if (rows, asked) not in self._bindings:
+            self._bindings[rows, asked] = self._bind(rows, asked)
+        self._candidate_rows[:asked] = candidate_rows
         self._total_length[0] = slots.lengths[:rows].max() + 1
-        self._decoder.run_with_iobinding(self._bindings[rows])
-        return StepScores(self._logits[:rows], self._log_normalisers[:rows], self._best_ids[:rows])
+        self._decoder.run_with_iobinding(self._bindings[rows, asked])
+        return StepScores(
+            self._logits[:rows],
+            self._log_normalisers[:rows],
+            self._best_ids[:rows],
+            Candidates(candidate_rows, self._candidate_ids[:asked], self._candidate_logits[:asked]),
+        )
 
-    def _bind(self, rows: int) -> Any:
+    def _bind(self, rows: int, asked: int) -> Any:
         slots = self._slots
         binding = self._decoder.io_binding()
         inputs: dict[str, npt.NDArray[Any]] = {
@@ -138,11 +155,14 @@ class Stepper:
             "lengths": slots.lengths[:rows],
             "total_length": self._total_length,
             "source_lengths": slots.source_lengths[:rows],
+            "candidate_rows": self._candidate_rows[:asked],
         }
         outputs: dict[str, npt.NDArray[Any]] = {
             "logits": self._logits[:rows],
             "log_normalisers": self._log_normalisers[:rows],
             "next_ids": self._best_ids[:rows],
+            "candidate_ids": self._candidate_ids[:asked],
+            "candidate_logits": self._candidate_logits[:asked],
         }
         for layer in range(self._num_layers):
             for offset, kind in enumerate(("key", "value")):

@@ -3,8 +3,9 @@
 Pure: scores in, decisions out; no graph, no cache, no clock.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -68,6 +69,8 @@ class SeparateSearch:
     i-th best token behind the prefix. A hypothesis that has ended keeps its slot, and is fed its
     last token, until the others have ended, too.
     """
+
+    reads_candidates = False
 
     def __init__(self, options: DecodingOptions, eos_id: int) -> None:
         self._options = options
@@ -137,6 +140,8 @@ class BeamSearch:
     beam_size live ones remain even if as many end; an extension by `eos` ends a hypothesis if
     it is among the best beam_size.
 
+    Attributes:
+        reads_candidates: whether the best tokens of its rows are worth asking the graph for.
     Source: Wu et al. 2016, section 7, with the length penalty as the only term.
     """
 
@@ -144,6 +149,7 @@ class BeamSearch:
         self._options = options
         self._eos_id = eos_id
         self._rules = Rules(options, eos_id)
+        self.reads_candidates = self._rules.only_silence
         self._live = [Growing()]  # up to beam_size; slots beyond them hold copies of the first
         self._finished: list[Hypothesis] = []
 
@@ -190,16 +196,35 @@ class BeamSearch:
         count = 2 * self._options.beam_size
         ranked: list[tuple[float, int, int, float]] = []
         for row, hypothesis in enumerate(self._live):
-            logits, normaliser = scores.logits(row)
-            normaliser = self._rules.apply(logits, normaliser, hypothesis.token_ids)
-            least = -ranked[-1][0] - hypothesis.total if len(ranked) == count else -np.inf
-            token_ids = top_above(logits, count, least + normaliser)
-            for token_id, logit in zip(token_ids.tolist(), logits[token_ids].tolist(), strict=True):
-                log_prob = logit - normaliser
-                if log_prob > -np.inf:
-                    ranked.append((-hypothesis.total - log_prob, row, token_id, log_prob))
+            worst = ranked[-1][0] if len(ranked) == count else np.inf
+            likeliest = self._likeliest(scores, row, -worst - hypothesis.total)
+            for token_id, log_prob in islice(likeliest, count):
+                cost = -hypothesis.total - log_prob
+                if cost >= worst:
+                    break
+                ranked.append((cost, row, token_id, log_prob))
             ranked = sorted(ranked)[:count]
         return [(parent, token_id, log_prob) for _, parent, token_id, log_prob in ranked]
+
+    def _likeliest(
+        self, scores: SegmentScores, row: int, least: float
+    ) -> Iterator[tuple[int, float]]:
+        """At least the best 2 * beam_size tokens behind a hypothesis, best first.
+
+        Those whose log probability is below `least` may be missing. The logits are ranked only if
+        too few of the graph's candidates may be chosen.
+        """
+        count, num_yielded = 2 * self._options.beam_size, 0
+        for token_id, log_prob in scores.candidates(row):
+            if self._rules.leave(token_id):
+                num_yielded += 1
+                yield token_id, log_prob
+        if num_yielded < count:
+            logits, normaliser = scores.logits(row)
+            normaliser = self._rules.apply(logits, normaliser, self._live[row].token_ids)
+            token_ids = top_above(logits, count, least + normaliser)[num_yielded:]
+            for token_id, logit in zip(token_ids.tolist(), logits[token_ids].tolist(), strict=True):
+                yield token_id, logit - normaliser
 
     def _finish(self, hypothesis: Growing) -> None:
         self._finished.append(hypothesis.finish(self._options, self._eos_id))

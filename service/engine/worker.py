@@ -201,8 +201,9 @@ class Worker:
         if not self._running:
             return None
         started = time.monotonic()
+        asked = [slot for run in self._running if run.search.reads_candidates for slot in run.slots]
         try:
-            scores = self._stepper.step()
+            scores = self._stepper.step(asked)
         except Exception as error:  # noqa: BLE001 - onnxruntime's own class; what runs fails
             failed = list(self._running)
             for running in failed:

@@ -86,9 +86,9 @@ def test_every_port_of_a_decoder_step_is_bound(
     table = SlotTable(runner.sizes, 8, 8_192)
     table.allocate(3, np.zeros((4, 2, 40, 16), dtype=np.float32), 40, runner.bos_id)
 
-    runner.stepper(table).step()
+    runner.stepper(table).step([2, 0])
 
-    axes = {"rows": 3, "source": 64, "capacity": 32}
+    axes = {"rows": 3, "asked": 2, "source": 64, "capacity": 32}
     assert_fits(decoder.inputs, signatures[1].inputs, axes)
     assert_fits(decoder.outputs, signatures[1].outputs, axes)
 

@@ -1,21 +1,30 @@
 """The decoder-step graph: rows at positions of their own, caches extended in place."""
 
+from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from export.__main__ import PRECISIONS
-from export.decoder_graph import _block_size
+from export.decoder_graph import _block_size, choose
+from export.fold import fold
+from export.graph import Graph
 from export.onnx_model import OnnxModel
+from export.signature import NUM_CANDIDATES, Signature, decoder_signature
 from tests.bundles import VOCAB_SIZE, sources, tiny_checkpoint, tiny_graphs
 
 CAPACITY = 16
 SOURCE_CAPACITY = 32
 NUM_LAYERS = 2
 KINDS = [(layer, kind) for layer in range(NUM_LAYERS) for kind in ("key", "value")]
+
+CHOICES = ("logits", "log_normalisers", "next_ids", "candidate_ids", "candidate_logits")
 
 Feeds = dict[str, npt.NDArray[Any]]
 
@@ -57,6 +66,7 @@ def step(
             "ids": np.array(ids, dtype=np.int64),
             "lengths": np.array(lengths, dtype=np.int32),
             "total_length": np.array([max(lengths) + 1], dtype=np.int32),
+            "candidate_rows": np.arange(len(ids)),
         },
     )
     outputs = dict(zip(names, found, strict=True))
@@ -83,7 +93,7 @@ def test_rows_at_different_positions_score_as_each_alone(
 
     for row, (feeds, length) in enumerate(zip(rows, lengths, strict=True)):
         alone = step(decoder, feeds, [280], [length])
-        for name in ("logits", "log_normalisers", "next_ids"):
+        for name in CHOICES:
             np.testing.assert_array_equal(found[name][row], alone[name][0])
 
 
@@ -130,6 +140,44 @@ def test_next_ids_and_log_normalisers_are_those_of_the_logits(
     assert found["next_ids"].tolist() == logits.argmax(axis=1).tolist()
     wanted = np.log(np.exp(logits).sum(axis=1))
     np.testing.assert_allclose(found["log_normalisers"], wanted, rtol=1e-6)
+
+
+@cache
+def choosing(vocab_size: int) -> onnxruntime.InferenceSession:
+    """A graph that gets its logits from outside."""
+    folded = fold(tiny_checkpoint())
+    graph = Graph(replace(folded, config=replace(folded.config, vocab_size=vocab_size)))
+    choose(graph, "logits")
+    ports = decoder_signature(graph.model.config)
+    logits, *chosen = (port for port in ports.outputs if port.name in CHOICES)
+    asked = tuple(port for port in ports.inputs if port.name == "candidate_rows")
+    signature = Signature(inputs=(logits, *asked), outputs=tuple(chosen))
+    return onnxruntime.InferenceSession(graph.finish("choosing", signature).SerializeToString())
+
+
+@given(
+    st.sampled_from([1, 7, 30, VOCAB_SIZE, 8008]),
+    st.integers(1, 3),
+    st.integers(1, 50),
+    st.lists(st.integers(0, 2), max_size=4),
+    st.integers(0, 2**32 - 1),
+)
+def test_candidates_are_the_best_tokens_and_equal_ones_come_in_order(
+    vocab_size: int, rows: int, num_levels: int, asked: list[int], seed: int
+) -> None:
+    asked = [row for row in asked if row < rows]
+    levels = np.random.default_rng(seed).integers(0, num_levels, size=(rows, vocab_size))
+    logits = levels.astype(np.float32) - 9.5
+
+    found_ids, found_logits = choosing(vocab_size).run(
+        ["candidate_ids", "candidate_logits"],
+        {"logits": logits, "candidate_rows": np.array(asked, dtype=np.int64)},
+    )
+
+    count = min(NUM_CANDIDATES, vocab_size)
+    wanted = np.argsort(-logits[asked], axis=1, kind="stable")[:, :count]
+    assert found_ids.tolist() == wanted.tolist()
+    assert found_logits.tolist() == np.take_along_axis(logits[asked], wanted, axis=1).tolist()
 
 
 @pytest.mark.parametrize("vocab_size", [1, 7, VOCAB_SIZE, 8000, 8009])

@@ -43,7 +43,7 @@ def make_manifest() -> dict[str, Any]:
     """The manifest of the bundle, without its list of files."""
     return {
         "format": "dragoman-bundle",
-        "format_version": 2,
+        "format_version": 3,
         "name": "written",
         "version": "1",
         "created": "2024-01-01T00:00:00+00:00",

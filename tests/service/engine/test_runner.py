@@ -8,9 +8,10 @@ import pytest
 
 from service.bundle import Bundle, load_bundle
 from service.engine.limits import SMALLEST_CAPACITY
-from service.engine.runner import Runner
+from service.engine.runner import NUM_CANDIDATES, Runner
 from service.engine.scores import Floats
 from service.engine.slots import SlotTable
+from service.engine.top import top
 from service.errors import BundleError
 
 PRECISIONS = ("int8", "float32")
@@ -130,6 +131,23 @@ def test_scores_name_the_best_token_and_normalise(runner: Runner) -> None:
     assert scores.best_ids == scores.logits.argmax(axis=1).tolist()
     totals = np.exp(scores.logits - np.array(scores.log_normalisers)[:, None]).sum(axis=1)
     np.testing.assert_allclose(totals, 1.0, rtol=1e-5)
+
+
+def test_the_best_tokens_of_the_rows_asked_for_are_found_as_alone(runner: Runner) -> None:
+    table = SlotTable(runner.sizes, 8, 8_192)
+    for source in SOURCES:
+        join(runner, table, source)
+    stepper = runner.stepper(table)
+
+    for asked in ([3, 0], [], [2], [0, 1, 2, 3, 4], [4, 1]):  # a step is bound anew for each count
+        scores = stepper.step(asked)
+
+        assert list(scores.candidates) == asked
+        for slot in asked:
+            token_ids, logits = scores.candidates[slot]
+            wanted = top(scores.logits[slot], NUM_CANDIDATES)
+            assert token_ids == wanted.tolist()
+            assert logits == scores.logits[slot, wanted].tolist()
 
 
 def test_two_tables_of_one_runner_do_not_disturb_each_other(runner: Runner) -> None:

@@ -6,16 +6,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from service.engine.job import Hypothesis
-from service.engine.options import DecodingOptions
+from service.engine.options import DecodingOptions, Sampling
 from service.engine.scores import Floats, SegmentScores, StepScores
 from service.engine.search import (
     BeamSearch,
+    Choice,
     Search,
     SeparateSearch,
     start_search,
 )
+from tests.service.engine.toy_runner import rank
 
 EOS_ID = 0
 VOCAB_SIZE = 4
@@ -36,18 +40,22 @@ def make_model(seed: int) -> Model:
     return logits
 
 
-def score(rows: Sequence[Floats]) -> SegmentScores:
+def score(rows: Sequence[Floats], num_candidates: int = 3) -> SegmentScores:
     """What a decoder step says about the hypotheses of a segment with these logits."""
     logits = np.stack(rows)
     normalisers = np.log(np.exp(logits.astype(np.float64)).sum(axis=1)).astype(np.float32)
-    return StepScores(logits, normalisers, logits.argmax(axis=1)).of(range(len(rows)))
+    places = range(len(rows))
+    best = rank(logits, places, num_candidates)
+    return StepScores(logits, normalisers, logits.argmax(axis=1), best).of(places)
 
 
-def run(search: Search, model: Model, beam_size: int) -> tuple[Hypothesis, ...]:
+def run(
+    search: Search, model: Model, beam_size: int, num_candidates: int = 3
+) -> tuple[Hypothesis, ...]:
     """Drive a search as the engine does."""
     histories: list[list[int]] = [[] for _ in range(beam_size)]
     for _ in range(MAX_TOKENS + 1):
-        choice = search.advance(score([model(history) for history in histories]))
+        choice = search.advance(score([model(history) for history in histories], num_candidates))
         if choice is None:
             return search.hypotheses()
         assert len(choice.parents) == len(choice.token_ids) == beam_size
@@ -266,3 +274,53 @@ def test_the_score_is_explained_by_the_log_probability_of_each_token(
         wanted = [step.log_prob(0, token) for step, token in zip(steps, tokens, strict=True)]
         assert list(found.token_log_probs) == wanted
         assert found.score == sum(wanted) / len(tokens)
+
+
+@given(
+    st.integers(2, 4),
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([{}, {"silent_ids": (5, 7)}, {"min_target_tokens": 2}]),
+)
+def test_candidates_change_nothing_however_many_there_are(
+    beam_size: int, seed: int, rules: dict[str, Any]
+) -> None:
+    def model(history: Sequence[int]) -> Floats:
+        generator = np.random.default_rng([seed, *history])
+        return generator.integers(-2, 3, size=12).astype(np.float32)  # so that many are equal
+
+    options = DecodingOptions(
+        beam_size=beam_size, num_hypotheses=beam_size, max_target_tokens=MAX_TOKENS, **rules
+    )
+    without, *others = (
+        run(BeamSearch(options, EOS_ID), model, beam_size, count) for count in (0, 1, 7, 8, 10, 12)
+    )
+
+    assert all(found == without for found in others)
+
+
+def test_logits_are_not_looked_at_where_candidates_are_enough() -> None:
+    scores = score([np.arange(12, dtype=np.float32)] * 4, num_candidates=8)
+    scores.step.logits[:] = np.nan
+    search = BeamSearch(DecodingOptions(beam_size=4), EOS_ID)
+
+    assert search.advance(scores) == Choice([0, 0, 0, 0], [11, 10, 9, 8])
+
+
+@pytest.mark.parametrize(
+    ("options", "are_read"),
+    [
+        ({}, True),
+        ({"silent_ids": (1, 2)}, True),
+        ({"repetition_penalty": 1.2}, False),
+        ({"no_repeat_ngram_size": 3}, False),
+        ({"beam_size": 1}, False),
+        ({"return_alternatives": True}, False),
+        ({"sampling": Sampling(seed=1)}, False),
+    ],
+)
+def test_candidates_are_asked_for_where_a_search_reads_them(
+    options: dict[str, Any], are_read: bool
+) -> None:
+    search = start_search(DecodingOptions(**{"beam_size": 4, **options}), EOS_ID)
+
+    assert search.reads_candidates is are_read

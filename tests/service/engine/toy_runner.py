@@ -15,10 +15,11 @@ from service.engine.limits import EngineLimits
 from service.engine.options import DecodingOptions
 from service.engine.report import StepReport
 from service.engine.runner import Runner, Stepper
-from service.engine.scores import Floats, StepScores
+from service.engine.scores import Candidates, Floats, StepScores
 from service.engine.slots import SlotTable
 
 VOCAB_SIZE = 20
+NUM_CANDIDATES = 10  # enough for a beam of 5 if none of them is silent
 BOS_ID, EOS_ID = 2, 3
 SILENT_IDS = (0, 1, BOS_ID)
 SIZES = Sizes(vocab_size=VOCAB_SIZE, d_model=2, num_heads=1, num_decoder_layers=1)
@@ -44,11 +45,19 @@ def toy_logits(source: Sequence[int], history: Sequence[int]) -> Floats:
     return logits
 
 
-def score(rows: Sequence[Floats]) -> StepScores:
+def score(rows: Sequence[Floats], asked: Sequence[int] = ()) -> StepScores:
     """What a decoder step says about hypotheses with these logits."""
     logits = np.stack(rows)
     normalisers = np.log(np.exp(logits.astype(np.float64)).sum(axis=1)).astype(np.float32)
-    return StepScores(logits, normalisers, logits.argmax(axis=1))
+    best = rank(logits, asked, NUM_CANDIDATES)
+    return StepScores(logits, normalisers, logits.argmax(axis=1), best)
+
+
+def rank(logits: Floats, asked: Sequence[int], count: int) -> Candidates:
+    """The best `count` tokens of the rows that are asked for."""
+    rows = logits[list(asked)]
+    token_ids = np.argsort(-rows, axis=1, kind="stable")[:, :count]
+    return Candidates(asked, token_ids, np.take_along_axis(rows, token_ids, axis=1))
 
 
 class ToyRunner(Runner):
@@ -86,7 +95,7 @@ class ToyStepper(Stepper):
         self._runner = runner
         self._slots = slots
 
-    def step(self) -> StepScores:
+    def step(self, candidate_rows: Sequence[int] = ()) -> StepScores:
         self._runner.on_decode()
         slots, rows = self._slots, []
         slots.fit_target()
@@ -96,7 +105,7 @@ class ToyStepper(Stepper):
             history = slots.cache[1, slot, 0, : length + 1, 1].astype(int).tolist()
             source = slots.cross[0, slot, 0, :source_length, 0].astype(int).tolist()
             rows.append(toy_logits(source, history))
-        return score(rows)
+        return score(rows, candidate_rows)
 
 
 def make_job(
