@@ -10,13 +10,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from service.engine.invariants import Snapshot
-from service.engine.job import Job, JobResult, JobState
+from service.engine.job import Job, JobState
 from service.engine.job_queue import JobQueue
 from service.engine.limits import Admission, EngineLimits, capacity_for, fair_rows
 from service.engine.report import StepReport
 from service.engine.runner import Runner
+from service.engine.running import Running
 from service.engine.scores import Floats, StepScores
-from service.engine.search import Search, start_search
+from service.engine.search import start_search
 from service.engine.slots import SlotTable
 from service.errors import DeadlineExceeded, EngineFailure, RequestCancelled, ServiceError
 
@@ -24,25 +25,6 @@ SWEEP_SECONDS = 0.02
 """How often the queue is looked through for jobs that nobody waits for; it may be long."""
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(eq=False)
-class Running:
-    """A job that holds slots."""
-
-    job: Job
-    search: Search
-    slots: list[int]
-    admitted_at: float
-    first_token_at: float = 0.0
-    num_steps: int = 0
-    num_settled: int = 0
-
-    def tell(self) -> None:
-        """Tell who listens about tokens that are settled now."""
-        if self.job.on_tokens and len(settled := self.search.settled_ids()) > self.num_settled:
-            self.num_settled = len(settled)
-            self.job.on_tokens(settled)
 
 
 @dataclass
@@ -247,17 +229,10 @@ class Worker:
         """Free slots and resolve futures."""
         now = time.monotonic()
         for running in finished:
-            job = running.job
-            result = JobResult(
-                hypotheses=running.search.hypotheses(),
-                queue_seconds=running.admitted_at - job.submitted_at,
-                first_token_seconds=running.first_token_at - job.submitted_at,
-                decode_seconds=now - running.admitted_at,
-                num_steps=running.num_steps,
-            )
+            result = running.result(now)
             self._release(running)
-            self._open.discard(job)
-            job.finish(result)
+            self._open.discard(running.job)
+            running.job.finish(result)
         self._tally.finished = len(finished)
 
     def _release(self, running: Running) -> None:
