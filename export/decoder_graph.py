@@ -49,7 +49,9 @@ def _cross_attention(graph: Graph, x: str, layer: FoldedLayer, number: int, name
     config = graph.model.config
     assert layer.cross_query is not None and layer.cross_output is not None
     query = graph.linear(graph.before(x), layer.cross_query, f"{name}.cross_query")
-    heads = graph.add("Reshape", query, graph.ints(0, config.num_heads, 1, config.head_dim))
+    shape = graph.ints(0, config.num_heads, 1, config.head_dim)
+    is_last = number == config.num_decoder_layers - 1
+    heads = graph.add("Reshape", query, shape, name="cross_query" if is_last else None)
     context = graph.add(
         "Attention",
         *(heads, f"cross_key_{number}", f"cross_value_{number}", "", "", "", "source_lengths"),

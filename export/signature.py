@@ -68,7 +68,9 @@ def decoder_signature(config: ModelConfig) -> Signature:
     `next_ids` is the best token of a row, `log_normalisers` the logarithm of the sum of
     exp(logits), so that logits - log_normalisers are log probabilities. Of the rows in
     `candidate_rows`, and of no other, the best tokens are found: best first, of equal ones the
-    one with the lowest id.
+    one with the lowest id. `cross_query` is what the last layer asks of the
+    source, to be divided by the square root of head_dim: with `cross_key_*` of that layer it
+    tells where a token was read from.
     """
     layers = range(config.num_decoder_layers)
     cache = ("rows", config.num_heads, "capacity", config.head_dim)
@@ -95,6 +97,7 @@ def decoder_signature(config: ModelConfig) -> Signature:
             Port("next_ids", "int64", ("rows",)),
             Port("candidate_ids", "int64", candidates),
             Port("candidate_logits", "float32", candidates),
+            Port("cross_query", "float32", ("rows", config.num_heads, 1, config.head_dim)),
             *(
                 Port(f"present_{kind}_{layer}", "float32", cache)
                 for layer in layers

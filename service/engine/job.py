@@ -40,12 +40,18 @@ class Hypothesis:
         token_log_probs: log probability of each token; when `eos` was chosen, its own is the last.
         score: `DecodingOptions.score` of their sum.
         finish_reason: "stop" when `eos` was chosen, "length" when the limit cut it.
+        rows: by which hypothesis of its segment each token was chosen; how it was found, so two
+            that are otherwise equal are equal.
+        alignment: for each of `token_ids` the place in `Job.aligned` that it was read from; None
+            unless asked for.
     """
 
     token_ids: tuple[int, ...]
     token_log_probs: tuple[float, ...]
     score: float
     finish_reason: FinishReason
+    rows: tuple[int, ...] = field(default=(), compare=False)
+    alignment: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +92,7 @@ class Job:
         future: resolves on a worker's thread to a `JobResult` or a `ServiceError`.
         on_tokens: told on a worker's thread, whenever there are more of them, all tokens that the
             best hypothesis is sure to begin with; it must neither wait nor raise.
+        aligned: the places of `source_ids` that target tokens are aligned to; None asks for none.
     """
 
     source_ids: tuple[int, ...]
@@ -95,6 +102,7 @@ class Job:
     deadline: float = float("inf")
     future: "Future[JobResult]" = field(default_factory=Future)
     on_tokens: Callable[[tuple[int, ...]], None] | None = None
+    aligned: range | None = None
     submitted_at: float = field(default_factory=time.monotonic)
     state: JobState = JobState.WAITING
     cancelled: bool = False

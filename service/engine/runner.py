@@ -105,6 +105,10 @@ class Stepper:
     Inputs and outputs are bound once for each number of rows, and of rows whose candidates are
     asked for; the caches are bound as input and output at once, so that the graph extends them in
     place.
+
+    Attributes:
+        cross_query: (slot, heads, 1, head_dim), what the last layer asked of the source in the
+            last step.
     """
 
     def __init__(
@@ -121,6 +125,8 @@ class Stepper:
         self._candidate_rows = np.zeros(slots.max_slots, dtype=np.int64)
         self._candidate_ids = np.zeros((slots.max_slots, num_candidates), dtype=np.int64)
         self._candidate_logits = np.zeros((slots.max_slots, num_candidates), dtype=np.float32)
+        shape = (slots.max_slots, sizes.num_heads, 1, sizes.head_dim)
+        self.cross_query = np.zeros(shape, dtype=np.float32)
         self._bindings: dict[tuple[int, int], Any] = {}
         self._generation = -1
 
@@ -163,6 +169,7 @@ class Stepper:
             "next_ids": self._best_ids[:rows],
             "candidate_ids": self._candidate_ids[:asked],
             "candidate_logits": self._candidate_logits[:asked],
+            "cross_query": self.cross_query[:rows],
         }
         for layer in range(self._num_layers):
             for offset, kind in enumerate(("key", "value")):

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from service.engine.alignment import Alignment
 from service.engine.job import Job, JobResult
 from service.engine.search import Search
 
@@ -14,6 +15,7 @@ class Running:
     search: Search
     slots: list[int]
     admitted_at: float
+    alignment: Alignment | None = None
     first_token_at: float = 0.0
     num_steps: int = 0
     num_settled: int = 0
@@ -26,8 +28,11 @@ class Running:
 
     def result(self, now: float) -> JobResult:
         """What is answered once the search has ended."""
+        hypotheses = self.search.hypotheses()
+        if self.alignment:
+            hypotheses = tuple(map(self.alignment.add_to, hypotheses))
         return JobResult(
-            hypotheses=self.search.hypotheses(),
+            hypotheses=hypotheses,
             queue_seconds=self.admitted_at - self.job.submitted_at,
             first_token_seconds=self.first_token_at - self.job.submitted_at,
             decode_seconds=now - self.admitted_at,

@@ -33,22 +33,28 @@ class Growing:
         token_ids: tokens so far, without `bos`.
         log_probs: the log probability of each.
         total: their sum.
+        rows: the place among the live hypotheses that each token was chosen at.
     """
 
     token_ids: list[int] = field(default_factory=list)
     log_probs: list[float] = field(default_factory=list)
     total: float = 0.0
+    rows: list[int] = field(default_factory=list)
 
-    def append(self, token_id: int, log_prob: float) -> None:
+    def append(self, token_id: int, log_prob: float, row: int) -> None:
         """Go on with a token."""
         self.token_ids.append(token_id)
         self.log_probs.append(log_prob)
         self.total += log_prob
+        self.rows.append(row)
 
-    def extended(self, token_id: int, log_prob: float) -> "Growing":
+    def extended(self, token_id: int, log_prob: float, row: int) -> "Growing":
         """A hypothesis that goes on from this one, which stays as it is."""
         return Growing(
-            [*self.token_ids, token_id], [*self.log_probs, log_prob], self.total + log_prob
+            [*self.token_ids, token_id],
+            [*self.log_probs, log_prob],
+            self.total + log_prob,
+            [*self.rows, row],
         )
 
     def finish(self, options: DecodingOptions, eos_id: int) -> Hypothesis:
@@ -59,6 +65,7 @@ class Growing:
             token_log_probs=tuple(self.log_probs),
             score=options.score(self.total, len(self.token_ids)),
             finish_reason="stop" if has_ended else "length",
+            rows=tuple(self.rows),
         )
 
 
@@ -86,7 +93,7 @@ class SeparateSearch:
         for row in self._live:
             hypothesis = self._hypotheses[row]
             token_id, log_prob = self._choose(scores, row)
-            hypothesis.append(token_id, log_prob)
+            hypothesis.append(token_id, log_prob, row)
             is_cut = len(hypothesis.token_ids) == self._options.max_target_tokens
             if token_id != self._eos_id and not is_cut:
                 live.append(row)
@@ -162,7 +169,7 @@ class BeamSearch:
         grown: list[Growing] = []
         choice = Choice([], [])
         for rank, (parent, token_id, log_prob) in enumerate(self._best_extensions(scores)):
-            extended = self._live[parent].extended(token_id, log_prob)
+            extended = self._live[parent].extended(token_id, log_prob, parent)
             if token_id != self._eos_id:
                 grown.append(extended)
                 choice.parents.append(parent)
@@ -183,7 +190,7 @@ class BeamSearch:
 
     def _force(self, scores: SegmentScores, token_id: int) -> Choice:
         """Go on with the next token of the prefix."""
-        self._live[0].append(token_id, scores.log_prob(0, token_id))
+        self._live[0].append(token_id, scores.log_prob(0, token_id), row=0)
         beam_size = self._options.beam_size
         return Choice(list(range(beam_size)), [token_id] * beam_size)
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from service.engine.alignment import Alignment
 from service.engine.invariants import Snapshot
 from service.engine.job import Job, JobState
 from service.engine.job_queue import JobQueue
@@ -175,7 +176,8 @@ class Worker:
             job.options.beam_size, cross, len(job.source_ids), self._runner.bos_id
         )
         search = start_search(job.options, self._runner.eos_id)
-        self._running.append(Running(job, search, slots, admitted_at))
+        alignment = Alignment(job.aligned) if job.aligned else None
+        self._running.append(Running(job, search, slots, admitted_at, alignment))
         job.advance_to(JobState.DECODING)
 
     def _decode(self) -> StepScores | None:
@@ -213,6 +215,9 @@ class Worker:
         for running in self._running:
             running.first_token_at = running.first_token_at or started
             running.num_steps += 1
+            if running.alignment:
+                queries = self._stepper.cross_query[running.slots]
+                running.alignment.look(queries, self._slots.cross[-2, running.slots[0]])
             choice = running.search.advance(scores.of(running.slots))
             if choice is None:
                 finished.append(running)

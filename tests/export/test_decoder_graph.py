@@ -8,8 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 
 from export.__main__ import PRECISIONS
 from export.decoder_graph import _block_size, choose
@@ -17,6 +19,7 @@ from export.fold import fold
 from export.graph import Graph
 from export.onnx_model import OnnxModel
 from export.signature import NUM_CANDIDATES, Signature, decoder_signature
+from model.layers import DecoderLayer
 from tests.bundles import VOCAB_SIZE, sources, tiny_checkpoint, tiny_graphs
 
 CAPACITY = 16
@@ -183,3 +186,33 @@ def test_candidates_are_the_best_tokens_and_equal_ones_come_in_order(
 @pytest.mark.parametrize("vocab_size", [1, 7, VOCAB_SIZE, 8000, 8009])
 def test_blocks_of_the_vocabulary_divide_it(vocab_size: int) -> None:
     assert vocab_size % _block_size(vocab_size) == 0
+
+
+def test_the_cross_query_tells_where_pytorch_looks_last() -> None:
+    """The graph's weights are folded, so that only what is read out of them can be compared."""
+    model, source, target = tiny_checkpoint().build(), sources(1)[0], [2, 270, 271, 272]
+    seen: list[Tensor] = []
+    last = model.decoder.layers[-1]
+    assert isinstance(last, DecoderLayer)
+    attention = last.cross_attention
+    attention.to_query.register_forward_hook(lambda *call: seen.append(call[-1]))
+    attention.to_key_value.register_forward_hook(lambda *call: seen.append(call[-1]))
+    with torch.no_grad():
+        model(torch.tensor([source]), torch.tensor([target]))
+    key_value, query = sorted(seen, key=lambda each: -each.size(2))
+    key, _ = key_value.chunk(2, dim=-1)
+    wanted = look(*(attention.split_heads(each)[0].numpy() for each in (query, key)))
+
+    encoder = OnnxModel(tiny_checkpoint().model, *tiny_graphs("float32"))
+    decoder = onnxruntime.InferenceSession(tiny_graphs("float32")[1].SerializeToString())
+    feeds = start(encoder, source)
+    keys = feeds[f"cross_key_{NUM_LAYERS - 1}"][0, :, : len(source)]
+    for position, token_id in enumerate(target):
+        asked = step(decoder, feeds, [token_id], [position])["cross_query"]  # (1, heads, 1, ...)
+        np.testing.assert_allclose(look(asked[0], keys)[:, 0], wanted[:, position], atol=1e-5)
+
+
+def look(query: npt.NDArray[Any], keys: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Softmax of scaled products, the last axis over the source."""
+    weights = np.exp(query @ keys.swapaxes(1, 2) / np.sqrt(keys.shape[2]))
+    return weights / weights.sum(axis=2, keepdims=True)

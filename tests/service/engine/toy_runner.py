@@ -45,6 +45,11 @@ def toy_logits(source: Sequence[int], history: Sequence[int]) -> Floats:
     return logits
 
 
+def toy_query(history: Sequence[int]) -> float:
+    """What is asked of the source: its largest token, or its least."""
+    return 1.0 if hash(tuple(history)) % 2 else -1.0
+
+
 def score(rows: Sequence[Floats], asked: Sequence[int] = ()) -> StepScores:
     """What a decoder step says about hypotheses with these logits."""
     logits = np.stack(rows)
@@ -94,6 +99,7 @@ class ToyStepper(Stepper):
     def __init__(self, runner: ToyRunner, slots: SlotTable) -> None:
         self._runner = runner
         self._slots = slots
+        self.cross_query = np.zeros((slots.max_slots, 1, 1, 2), dtype=np.float32)
 
     def step(self, candidate_rows: Sequence[int] = ()) -> StepScores:
         self._runner.on_decode()
@@ -105,6 +111,7 @@ class ToyStepper(Stepper):
             history = slots.cache[1, slot, 0, : length + 1, 1].astype(int).tolist()
             source = slots.cross[0, slot, 0, :source_length, 0].astype(int).tolist()
             rows.append(toy_logits(source, history))
+            self.cross_query[slot, 0, 0, 0] = toy_query(history)
         return score(rows, candidate_rows)
 
 
