@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Protocol
 
 from service.characters import check_characters
@@ -49,6 +50,7 @@ class Draft:
         segmented: what goes to the engine, and what stays as it is.
         jobs: one for each segment.
         log_probs: whether the translation tells its tokens.
+        alignment: whether it tells those of the source, too, and which was read for which.
     """
 
     text: str
@@ -58,17 +60,23 @@ class Draft:
     segmented: SegmentedText
     jobs: tuple[Job, ...]
     log_probs: bool
+    alignment: bool
 
     def finish(self, results: Sequence[JobResult], tokenizer: Tokenizer) -> Translation:
         """Join the results of the jobs, in their order, to the translation of the text."""
         ranked = [result.hypotheses for result in results]
         num_candidates = max(map(len, ranked), default=1)
         rows = [[hyps[min(k, len(hyps) - 1)] for hyps in ranked] for k in range(num_candidates)]
+        source_pieces = None
+        if self.alignment:
+            texts = (tokenizer.pieces(segment.token_ids) for segment in self.segmented.segments)
+            source_pieces = tuple(chain.from_iterable(texts))
         return Translation(
             candidates=tuple(self._join(row, tokenizer) for row in rows),
             source_tokens=sum(len(segment.token_ids) for segment in self.segmented.segments),
             target_tokens=sum(len(hypothesis.token_ids) for hypothesis in rows[0]),
             detection=self.detection,
+            source_pieces=source_pieces,
         )
 
     def _join(self, hypotheses: Sequence[Hypothesis], tokenizer: Tokenizer) -> Candidate:
@@ -76,22 +84,31 @@ class Draft:
         if any(hypothesis.finish_reason == "length" for hypothesis in hypotheses):
             finish_reason = "length"
         texts = [tokenizer.decode(hypothesis.token_ids) for hypothesis in hypotheses]
-        tokens = (token for hypothesis in hypotheses for token in _tokens_of(hypothesis, tokenizer))
+        tokens = None
+        if self.log_probs or self.alignment:
+            tokens = tuple(self._tokens(hypotheses, tokenizer))
         return Candidate(
             text=self.segmented.join(texts),
             score=sum(hypothesis.score for hypothesis in hypotheses),
             finish_reason=finish_reason,
-            tokens=tuple(tokens) if self.log_probs else None,
+            tokens=tokens,
         )
 
-
-def _tokens_of(hypothesis: Hypothesis, tokenizer: Tokenizer) -> Iterator[Token]:
-    """The tokens of a segment; its end, where it was chosen, is one without text."""
-    texts = tokenizer.pieces(hypothesis.token_ids)
-    if hypothesis.finish_reason == "stop":
-        texts.append("")
-    for text, log_prob in zip(texts, hypothesis.token_log_probs, strict=True):
-        yield Token(text=text, log_prob=log_prob)
+    def _tokens(self, hypotheses: Sequence[Hypothesis], tokenizer: Tokenizer) -> Iterator[Token]:
+        """The tokens of all segments; the end of one, where it was chosen, is one without text."""
+        first = 0  # place of the segment's first token among those of the text
+        for segment, hypothesis in zip(self.segmented.segments, hypotheses, strict=True):
+            texts = tokenizer.pieces(hypothesis.token_ids)
+            sources: list[int | None] = [None] * len(texts)
+            if hypothesis.alignment is not None:
+                sources = [first + place for place in hypothesis.alignment]
+            if hypothesis.finish_reason == "stop":
+                texts.append("")
+                sources.append(None)
+            each = zip(texts, hypothesis.token_log_probs, sources, strict=True)
+            for text, log_prob, source in each:
+                yield Token(text=text, log_prob=log_prob, source=source)
+            first += len(segment.token_ids)
 
 
 def jobs_of(drafts: Sequence[Draft]) -> list[Job]:
@@ -163,11 +180,13 @@ class Drafter:
         jobs = []
         for index, segment in enumerate(segmented.segments):
             control_ids = self._model.control_ids(source, request.target, request.formality)
+            aligned = range(len(control_ids), len(control_ids) + len(segment.token_ids))
             jobs.append(
                 Job(
                     source_ids=(*control_ids, *segment.token_ids, self._model.eos_id),
                     options=plan.of_segment(index, len(segment.token_ids)),
                     deadline=deadline,
+                    aligned=aligned if request.alignment else None,
                 )
             )
         return Draft(
@@ -178,6 +197,7 @@ class Drafter:
             segmented=segmented,
             jobs=tuple(jobs),
             log_probs=request.log_probs,
+            alignment=request.alignment,
         )
 
     def _segment(self, text: str, source: str, request: TranslationRequest) -> SegmentedText:

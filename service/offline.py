@@ -57,12 +57,14 @@ class OfflineTranslator:
         options: OptionsWish,
         *,
         formality: str = "default",
+        alignment: bool = False,
         window: int = WINDOW,
     ) -> Iterator[Translation]:
         """Yield one translation a text, in order, while later texts are already decoded.
 
         Args:
             formality: how to address the reader; "default" leaves it to the model.
+            alignment: whether to tell the tokens, and what each was read from.
             window: texts read ahead of the one that is yielded.
         Raises:
             ServiceError: if a text or an option is refused.
@@ -78,6 +80,7 @@ class OfflineTranslator:
                     target=target,
                     formality=formality,
                     options=options,
+                    alignment=alignment,
                 )
                 waiting.append(self._submit(request))
             if not waiting:

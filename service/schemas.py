@@ -1,6 +1,7 @@
 """The bodies of the native API, and how they are read."""
 
 import json
+from dataclasses import asdict
 from typing import Annotated, Any, NoReturn, Self
 
 from pydantic import BaseModel, Field, ValidationError
@@ -39,6 +40,10 @@ class TranslateBody(Body):
         default=False,
         description="tell the tokens of every translation, each with its log probability",
     )
+    alignment: bool = Field(
+        default=False,
+        description="the same, and which token of the text each one was read from",
+    )
     stream: bool = Field(
         default=False, description="send the translations as they come, as server-sent events"
     )
@@ -52,6 +57,7 @@ class TranslateBody(Body):
             formality=self.formality,
             options=self.options.to_wish(),
             log_probs=self.log_probs,
+            alignment=self.alignment,
         )
 
 
@@ -65,6 +71,11 @@ class TokenReply(BaseModel):
     log_prob: float = Field(
         description="natural logarithm of its probability, given the tokens before it"
     )
+    source: int | None = Field(
+        default=None,
+        description="which of source_pieces it was read from, counted from 0; only with alignment, "
+        "and not where a sentence ends",
+    )
 
 
 class CandidateReply(BaseModel):
@@ -74,7 +85,8 @@ class CandidateReply(BaseModel):
     score: float
     finish_reason: FinishReason
     tokens: list[TokenReply] | None = Field(
-        default=None, description="of all sentences, in reading order; only with log_probs"
+        default=None,
+        description="of all sentences, in reading order; only with log_probs or alignment",
     )
 
     @classmethod
@@ -82,7 +94,7 @@ class CandidateReply(BaseModel):
         """Write a candidate."""
         tokens = None
         if candidate.tokens is not None:
-            tokens = [TokenReply(text=t.text, log_prob=t.log_prob) for t in candidate.tokens]
+            tokens = [TokenReply(**asdict(token)) for token in candidate.tokens]
         return cls(
             text=candidate.text,
             score=candidate.score,
@@ -103,6 +115,9 @@ class TextReply(CandidateReply):
     source_tokens: int
     target_tokens: int
     detected_source: str | None = Field(default=None, description="only when the source is auto")
+    source_pieces: tuple[str, ...] | None = Field(
+        default=None, description="the tokens of the text, without its gaps; only with alignment"
+    )
     alternatives: list[CandidateReply] | None = Field(
         default=None, description="only when num_hypotheses is above 1"
     )
@@ -116,6 +131,7 @@ class TextReply(CandidateReply):
             source_tokens=translation.source_tokens,
             target_tokens=translation.target_tokens,
             detected_source=translation.detection.language if translation.detection else None,
+            source_pieces=translation.source_pieces,
             alternatives=[CandidateReply.of(other) for other in others] or None,
         )
 

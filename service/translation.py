@@ -61,6 +61,7 @@ class TranslationRequest:
     Attributes:
         formality: how the translation addresses its reader; "default" leaves it to the model.
         log_probs: whether the tokens are told, each with its log probability.
+        alignment: the same, and the token of the source that each was read from.
     """
 
     texts: tuple[str, ...]
@@ -69,6 +70,7 @@ class TranslationRequest:
     formality: str = "default"
     options: OptionsWish = OptionsWish()
     log_probs: bool = False
+    alignment: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,10 +81,13 @@ class Token:
         text: what the vocabulary has for it, a space before a word included; a byte of a character
             that the vocabulary lacks is written "<0xE2>"; empty where a segment ends.
         log_prob: natural logarithm of its probability, given those before it.
+        source: place in `Translation.source_pieces` of what it was read from; None where a segment
+            ends, and unless the request wants an alignment.
     """
 
     text: str
     log_prob: float
+    source: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +99,8 @@ class Candidate:
         score: sum over the segments of the scores of their hypotheses.
         finish_reason: "length" if the token limit cut any segment, "unchanged" if there was nothing
             to translate, "stop" otherwise.
-        tokens: of all segments, in reading order; None unless the request wants log probabilities.
+        tokens: of all segments, in reading order; None unless the request wants log probabilities
+            or an alignment.
     """
 
     text: str
@@ -113,12 +119,14 @@ class Translation:
         source_tokens: over all segments, without tag and `eos`.
         target_tokens: of the best candidate, over all segments, without `eos`.
         detection: only when the source is "auto".
+        source_pieces: the tokens of all segments as text; None unless an alignment is wanted.
     """
 
     candidates: tuple[Candidate, ...]
     source_tokens: int
     target_tokens: int
     detection: Detection | None
+    source_pieces: tuple[str, ...] | None
 
 
 @dataclass(frozen=True, kw_only=True)

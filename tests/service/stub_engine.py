@@ -103,6 +103,7 @@ class StubEngine:
                 token_log_probs=log_probs(len(text) + rank, rank, self.finish_reason),
                 score=-1.0 - rank,
                 finish_reason=self.finish_reason,
+                alignment=align(len(text) + rank, job.aligned) if job.aligned else None,
             )
             for rank in range(job.options.num_hypotheses)
         )
@@ -118,6 +119,11 @@ class StubEngine:
                 num_steps=4,
             )
         )
+
+
+def align(num_tokens: int, places: range) -> tuple[int, ...]:
+    """Each letter comes from its like, what is behind the last one from that."""
+    return tuple(min(number, len(places) - 1) for number in range(num_tokens))
 
 
 def log_probs(num_tokens: int, rank: int, finish_reason: FinishReason) -> tuple[float, ...]:

@@ -102,6 +102,42 @@ def test_it_goes_on_from_a_prefix_in_several_ways(translator: OfflineTranslator)
     assert all(text.startswith("Where") for text in found)
 
 
+@pytest.mark.parametrize(
+    ("pair", "text", "wanted"),
+    [
+        (
+            ("de", "en"),
+            "Ich habe gestern einen langen Brief geschrieben. Der Hund schläft.",
+            {"yesterday": "gestern", "letter": "Brief", "wrote": "geschrieben", "dog": "Hund"},
+        ),
+        (
+            ("en", "de"),
+            "Last week I bought a red car in Berlin.",
+            {"Auto": "car", "in": "in", "Berlin": "Berlin", "gekauft": "bought"},
+        ),
+    ],
+)
+@pytest.mark.parametrize("beam_size", [1, 4])
+def test_it_knows_where_words_were_read_from(
+    translator: OfflineTranslator,
+    pair: tuple[str, str],
+    text: str,
+    wanted: dict[str, str],
+    beam_size: int,
+) -> None:
+    """The order of the words is another one in each language."""
+    options = OptionsWish(beam_size=beam_size)
+    [found] = translator.translate([text], *pair, options, alignment=True)
+
+    assert found.source_pieces
+    read = {
+        token.text.strip(): found.source_pieces[token.source].strip()
+        for token in found.candidates[0].tokens or ()
+        if token.source is not None
+    }
+    assert {word: read.get(word) for word in wanted} == wanted
+
+
 def test_its_silent_tokens_stand_for_no_text(bundle: Bundle) -> None:
     tokenizer = Tokenizer.load(bundle)
 
