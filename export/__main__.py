@@ -44,7 +44,7 @@ MAX_SOURCE_TOKENS = 256
 MAX_TARGET_RATIO = 2.0
 DECODING: dict[str, float | str] = {
     "length_penalty": 1.0,
-    "length_penalty_formula": "plain",
+    "length_penalty_formula": "gnmt",
     "max_source_tokens": MAX_SOURCE_TOKENS,
     "max_target_ratio": MAX_TARGET_RATIO,
 }
