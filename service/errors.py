@@ -9,6 +9,7 @@ ServiceError
 │   ├── UnsupportedLanguage   a code the bundle does not know
 │   ├── UnsupportedPair       known codes, but no direction from one to the other
 │   ├── UnsupportedFormality  a form of address that the target language has no choice of
+│   ├── InvalidTimeout        a header with no time that a client could wait
 │   ├── TooManyTexts          more texts than one request may hold
 │   └── SegmentTooLong        a sentence beyond the token limit, with no place to split it
 ├── RequestTooLarge           the request is well formed, and more than we take at once
@@ -86,6 +87,17 @@ class UnsupportedFormality(RequestError):
         super().__init__(
             f"formality {formality[:32]!r} is not supported for the target {target}; "
             f"it may be: {', '.join(supported)}"
+        )
+
+
+class InvalidTimeout(RequestError):
+    """The header does not say how long the client waits; `value` is None if it is no number."""
+
+    def __init__(self, given: str, *, value: float | None, limit: float) -> None:
+        super().__init__(
+            f"the timeout {given[:32]!r} is no number of seconds above 0; the limit is {limit:.3g}",
+            value=value,
+            limit=limit,
         )
 
 

@@ -17,6 +17,7 @@ from service.detect import Detection
 from service.errors import InvalidRequest
 from service.routes import ServiceDependency, answer
 from service.schemas import parse_json
+from service.timeout import TIMEOUT_PARAMETER
 from service.translation import AUTO, OptionsWish, TranslationReply, TranslationRequest
 
 router = APIRouter(tags=["LibreTranslate"])
@@ -167,7 +168,7 @@ def _read_count(value: Any, name: str) -> int:
         raise InvalidRequest(f"Invalid request: {name} parameter is not a number") from None
 
 
-@router.post("/translate", openapi_extra=_body(_TRANSLATE_FIELDS))
+@router.post("/translate", openapi_extra=_body(_TRANSLATE_FIELDS) | TIMEOUT_PARAMETER)
 async def translate(request: Request, service: ServiceDependency) -> JSONResponse:
     """Translate a string, or an array of strings; the reply has the same shape."""
     wish = read_wish(await read_values(request), max_alternatives=service.settings.max_alternatives)

@@ -72,15 +72,14 @@ class Service:
             raise NotReady(self._phase.value)
         return self._backend
 
-    @property
-    def translator(self) -> Translator:
-        """What answers requests; raises NotReady as `backend` does."""
+    def translator(self, timeout_seconds: float) -> Translator:
+        """What answers a request that may take so long; raises NotReady as `backend` does."""
         backend = self.backend
         drafter = Drafter(backend.model, backend.tokenizer, backend.detector, self.settings)
         return Translator(
             drafter,
             backend.engine,
-            timeout_seconds=self.settings.timeout_seconds,
+            timeout_seconds=timeout_seconds,
             metrics=self.request_metrics,
         )
 

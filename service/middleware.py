@@ -23,6 +23,7 @@ from service.problems import (
     ProblemType,
     respond,
 )
+from service.timeout import TIMEOUT_HEADER
 
 _APIS = {"/translate": "libretranslate", "/v1/translate": "native"}
 OUTCOMES = ("ok", "client_error", "rejected", "cancelled", "timeout", "error")
@@ -131,7 +132,7 @@ class OpenCors:
     HEADERS = {  # noqa: RUF012 - never changed
         "Access-Control-Allow-Origin": "*",
         "Access-Control-Allow-Methods": "GET, POST",
-        "Access-Control-Allow-Headers": "Authorization, Content-Type",
+        "Access-Control-Allow-Headers": f"Authorization, Content-Type, {TIMEOUT_HEADER}",
     }
 
     def __init__(self, app: ASGIApp) -> None:

@@ -24,6 +24,7 @@ from service.errors import (
     InvalidOption,
     InvalidRequest,
     InvalidText,
+    InvalidTimeout,
     NotReady,
     QueueFull,
     RequestCancelled,
@@ -70,6 +71,7 @@ PROBLEMS: dict[type[ServiceError], ProblemType] = {
     UnsupportedFormality: ProblemType(
         422, "unsupported-formality", "The form of address is not supported"
     ),
+    InvalidTimeout: ProblemType(400, "invalid-timeout", "The timeout cannot be understood"),
     TooManyTexts: ProblemType(422, "too-many-texts", "The request has too many texts"),
     SegmentTooLong: ProblemType(422, "segment-too-long", "A sentence is too long"),
     BodyTooLarge: ProblemType(413, "body-too-large", "The body is too large"),
@@ -85,7 +87,7 @@ PROBLEMS: dict[type[ServiceError], ProblemType] = {
     EngineFailure: ProblemType(500, "engine-failure", "The engine failed"),
 }
 REFUSALS = frozenset(
-    problem.slug for problem in PROBLEMS.values() if problem.status in {413, 422, 429, 503}
+    problem.slug for problem in PROBLEMS.values() if problem.status in {400, 413, 422, 429, 503}
 )
 """The problems of requests that are answered without work."""
 _INTERNAL_ERROR = ProblemType(500, "internal-error", "Internal error")

@@ -19,6 +19,8 @@ from service.schemas import (
     inline_schema,
     read_translate_body,
 )
+from service.timeout import TIMEOUT_PARAMETER, read_timeout
+from service.translate import Translator
 from service.translation import TranslationReply, TranslationRequest
 
 router = APIRouter()
@@ -39,10 +41,15 @@ async def answer(
     """Translate for the client of `request`, for as long as it is there.
 
     Raises:
-        ServiceError: see `Translator.translate` and `cancel_on_disconnect`.
+        ServiceError: see `read_timeout`, `Translator.translate` and `cancel_on_disconnect`.
     """
-    work = service.translator.translate(wanted, address(request))
+    work = _translator(request, service).translate(wanted, address(request))
     return await cancel_on_disconnect(request.receive, work)
+
+
+def _translator(request: Request, service: Service) -> Translator:
+    limit_seconds = service.settings.timeout_seconds
+    return service.translator(read_timeout(request.headers, limit_seconds=limit_seconds))
 
 
 def address(request: Request) -> str:
@@ -61,7 +68,7 @@ _TRANSLATE_BODY = {
 @router.post(
     "/v1/translate",
     tags=["native"],
-    openapi_extra=_TRANSLATE_BODY,
+    openapi_extra=_TRANSLATE_BODY | TIMEOUT_PARAMETER,
     response_model=TranslateReply,
     response_model_exclude_none=True,
 )
@@ -76,7 +83,7 @@ async def translate(
     """
     body = read_translate_body(await request.body())
     if body.stream:
-        events = service.translator.stream(body.to_request(), address(request))
+        events = _translator(request, service).stream(body.to_request(), address(request))
         return await respond_with_events(request, service.backend.model, events)
     return TranslateReply.of(
         service.backend.model, await answer(request, service, body.to_request())

@@ -199,7 +199,9 @@ def test_any_web_page_may_call(client: TestClient, method: str, path: str) -> No
 
     assert reply.headers["access-control-allow-origin"] == "*"
     assert reply.headers["access-control-allow-methods"] == "GET, POST"
-    assert reply.headers["access-control-allow-headers"] == "Authorization, Content-Type"
+    assert reply.headers["access-control-allow-headers"] == (
+        "Authorization, Content-Type, X-Request-Timeout"
+    )
 
 
 def test_a_browser_may_ask_beforehand(client: TestClient) -> None:
