@@ -45,7 +45,6 @@ class StepScores:
         self.logits = logits
         self.log_normalisers: list[float] = log_normalisers.tolist()
         self.best_ids: list[int] = best_ids.tolist()
-        self.best_logits: list[float] = logits[np.arange(len(best_ids)), best_ids].tolist()
         lists = zip(candidates.token_ids.tolist(), candidates.logits.tolist(), strict=True)
         self.candidates = dict(zip(candidates.rows, lists, strict=True))
 
@@ -62,13 +61,13 @@ class SegmentScores(NamedTuple):
 
     def best(self, row: int) -> tuple[int, float]:
         """The best token and its log probability."""
-        step, slot = self.step, self.slots[row]
-        return step.best_ids[slot], step.best_logits[slot] - step.log_normalisers[slot]
+        token_id = self.step.best_ids[self.slots[row]]
+        return token_id, self.log_prob(row, token_id)
 
     def log_prob(self, row: int, token_id: int) -> float:
         """Log probability of one token."""
         slot = self.slots[row]
-        return float(self.step.logits[slot, token_id]) - self.step.log_normalisers[slot]
+        return self.step.logits.item(slot, token_id) - self.step.log_normalisers[slot]
 
     def candidates(self, row: int) -> Iterator[tuple[int, float]]:
         """The best tokens and their log probabilities, best first; none if not asked for."""
