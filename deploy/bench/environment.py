@@ -2,6 +2,8 @@
 
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -22,9 +24,16 @@ def describe() -> dict[str, Any]:
         "load_average": os.getloadavg(),
         "system": platform.platform(),
         "python": platform.python_version(),
-        "versions": {name: metadata.version(name) for name in LIBRARIES},
+        "versions": dict(_versions()),
         "environment": {name: os.environ.get(name) for name in WANTED},
     }
+
+
+def _versions() -> Iterator[tuple[str, str]]:
+    """Of what is installed."""
+    for name in LIBRARIES:
+        with suppress(metadata.PackageNotFoundError):
+            yield name, metadata.version(name)
 
 
 def _cpu() -> str:

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from model.tokenizer import Tokenizer
+if TYPE_CHECKING:  # who only wants the texts needs no SentencePiece
+    from model.tokenizer import Tokenizer
 
 BUNDLED = Path(__file__).parent / "sentences.tsv"  # written for this purpose
 
@@ -16,7 +17,7 @@ class Sentence(NamedTuple):
     target: str
     text: str
 
-    def ids(self, tokenizer: Tokenizer) -> list[int]:
+    def ids(self, tokenizer: "Tokenizer") -> list[int]:
         """Source tokens: the tag of the target language, the text, `eos`."""
         return [
             tokenizer.tag_id(self.target),

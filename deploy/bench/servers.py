@@ -1,27 +1,20 @@
 """The servers: how each is started on the same weights, and stopped again."""
 
-import asyncio
 import json
-import os
 import shutil
-import socket
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.bench.convert import convert
-from deploy.bench.http_client import Connection
 from deploy.bench.load import HEALTH_PATH
 from deploy.bench.memory import high_water_bytes
 from deploy.bench.peers import OURS, Files
+from deploy.loadtest.local_server import running
 from model import checkpoint
 
-START_SECONDS = 120.0
-STOP_SECONDS = 15.0
 ROOT = Path(__file__).parents[2]
 LIBRETRANSLATE_PYTHON = ROOT / ".venv-libretranslate" / "bin" / "python"
 CTRANSLATE2_APP, LIBRETRANSLATE = "ctranslate2 app", "libretranslate"
@@ -40,7 +33,7 @@ class Server:
     """
 
     name: str
-    port: int
+    url: str
     process_id: int
 
     @property
@@ -122,49 +115,8 @@ def all_servers(files: Files) -> Iterator[list[Server]]:
 
 @contextmanager
 def _running(name: str, files: Files, start: Start) -> Iterator[Server]:
-    """A server that answers; it is ended by SIGTERM, and killed if it does not listen to that."""
-    (command, extra), port = start, _free_port()
-    with (files.folder / f"{name}.log").open("wb") as log:
-        process = subprocess.Popen(
-            [*command, "--port", str(port)],
-            env={**os.environ, "PYTHONPATH": str(ROOT), **extra},
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        asyncio.run(_wait(name, port, process))
-        yield Server(name=name, port=port, process_id=process.pid)
-    finally:
-        process.terminate()
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
-async def _wait(name: str, port: int, process: "subprocess.Popen[bytes]") -> None:
-    """Ask for health until it is well.
-
-    Raises:
-        RuntimeError: if the process ends, or is not ready in time.
-    """
-    give_up = time.monotonic() + START_SECONDS
-    while time.monotonic() < give_up:
-        if process.poll() is not None:
-            raise RuntimeError(f"{name} ended with {process.returncode} before it was ready")
-        try:
-            async with Connection(port) as connection:
-                if (await connection.get(HEALTH_PATH)).status == 200:
-                    return
-        except OSError:
-            pass
-        await asyncio.sleep(0.2)
-    raise RuntimeError(f"{name} was not ready after {START_SECONDS:.0f} s")
+    command, extra = start
+    environment = {"PYTHONPATH": str(ROOT), **extra}
+    log = files.folder / f"{name}.log"
+    with running(command, environment, log, HEALTH_PATH) as (url, process_id):
+        yield Server(name=name, url=url, process_id=process_id)

@@ -11,7 +11,6 @@ from rich.console import Console
 
 from deploy.bench.agreement import Agreement, compare, require_agreement
 from deploy.bench.chart import Bar
-from deploy.bench.http_client import Connection, translated_text
 from deploy.bench.load import Load, closed_loop, open_loop
 from deploy.bench.peers import OURS, Files, Setup
 from deploy.bench.plan import Plan
@@ -19,6 +18,7 @@ from deploy.bench.race import PERCENTILES
 from deploy.bench.sentences import Sentence
 from deploy.bench.servers import CTRANSLATE2_APP, Server, all_servers
 from deploy.bench.summary import Ratio, percentile, ratio
+from deploy.loadtest.http_client import Connection, translated_text
 
 SETUP = Setup(precision="int8", num_workers=2, batch_size=1, beam_size=1)
 RATE_SHARES = (0.5, 0.9)  # of what CTRANSLATE2_APP manages with users who wait
@@ -121,7 +121,7 @@ def _codes(texts: Sequence[str]) -> list[list[int]]:
 
 
 async def _translate(server: Server, sentences: Sequence[Sentence]) -> list[str]:
-    async with Connection(server.port) as connection:
+    async with Connection(server.url) as connection:
         return [
             translated_text(await connection.translate(one.text, one.source, one.target))
             for one in sentences
@@ -148,7 +148,7 @@ class _Trial:
         seconds = self._plan.seconds
         self._rounds(
             f"{num_clients} users",
-            lambda server: closed_loop(server.port, sentences, num_clients, seconds),
+            lambda server: closed_loop(server.url, sentences, num_clients, seconds),
             attrgetter("rate"),
         )
 
@@ -157,7 +157,7 @@ class _Trial:
         seconds = self._plan.seconds
         self._rounds(
             f"{rate:.0f} requests/s",
-            lambda server: open_loop(server.port, sentences, rate, seconds),
+            lambda server: open_loop(server.url, sentences, rate, seconds),
             attrgetter("quickness"),  # the rate is what was asked for
         )
 

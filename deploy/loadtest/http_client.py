@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import ssl
 from types import TracebackType
 from typing import Any, NamedTuple, Self
+from urllib.parse import urlsplit
 
 TIMEOUT_SECONDS = 20.0  # of one answer
 
@@ -16,13 +18,27 @@ class Answer(NamedTuple):
 
 
 class Connection:
-    """One connection to a server on this machine, a context manager; one request at a time."""
+    """One connection to a server, a context manager; one request at a time.
 
-    def __init__(self, port: int) -> None:
-        self._port = port
+    Args:
+        url: of the server, http or https; a path in it goes before every path asked for.
+        timeout_seconds: of one answer.
+    Raises:
+        ValueError: if `url` is none of a server.
+    """
+
+    def __init__(self, url: str, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"{url!r} is no http or https address")
+        self._host, self._head = parts.hostname, f"Host: {parts.netloc.rpartition('@')[2]}\r\n"
+        self._tls = ssl.create_default_context() if parts.scheme == "https" else None
+        self._port = parts.port or (443 if self._tls else 80)
+        self._prefix = parts.path.rstrip("/")
+        self._timeout_seconds = timeout_seconds
 
     async def __aenter__(self) -> Self:
-        await self._open()
+        await self.open()
         return self
 
     async def __aexit__(
@@ -31,28 +47,40 @@ class Connection:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._writer.close()
+        self.close()
 
-    async def _open(self) -> None:
-        self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
+    async def open(self) -> None:
+        """Connect.
 
-    async def renew(self) -> None:
-        """Begin again after an error, which leaves an answer half read."""
+        Raises:
+            OSError: if nobody listens.
+            TimeoutError: if that takes too long.
+        """
+        async with asyncio.timeout(self._timeout_seconds):
+            self._reader, self._writer = await asyncio.open_connection(
+                self._host, self._port, ssl=self._tls
+            )
+
+    def close(self) -> None:
+        """Hang up."""
         self._writer.close()
-        await self._open()
 
     async def get(self, path: str) -> Answer:
         """Fetch `path`."""
-        return await self._ask(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        return await self._ask(f"GET {self._prefix}{path} HTTP/1.1\r\n{self._head}\r\n".encode())
 
-    async def translate(self, text: str, source: str, target: str) -> Answer:
-        """Ask as clients of LibreTranslate do; all servers here know that."""
-        body = json.dumps({"q": text, "source": source, "target": target}).encode()
+    async def post(self, path: str, content: object) -> Answer:
+        """Send `content` as JSON."""
+        body = json.dumps(content).encode()
         head = (
-            "POST /translate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            f"POST {self._prefix}{path} HTTP/1.1\r\n{self._head}Content-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\n\r\n"
         )
         return await self._ask(head.encode() + body)
+
+    async def translate(self, text: str, source: str, target: str) -> Answer:
+        """Ask as clients of LibreTranslate do."""
+        return await self.post("/translate", {"q": text, "source": source, "target": target})
 
     async def _ask(self, request: bytes) -> Answer:
         """Send and receive.
@@ -62,7 +90,7 @@ class Connection:
             TimeoutError: if it does not answer in time.
             ValueError: if it does not say how long its answer is.
         """
-        async with asyncio.timeout(TIMEOUT_SECONDS):
+        async with asyncio.timeout(self._timeout_seconds):
             self._writer.write(request)
             await self._writer.drain()
             head = await self._reader.readuntil(b"\r\n\r\n")

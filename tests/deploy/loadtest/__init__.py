@@ -1,0 +1,1 @@
+"""The load test: its arithmetic, and short runs against a server of its own."""
