@@ -19,7 +19,7 @@ SETUP := $(VENV)/.everything-installed
 SERVING := $(if $(wildcard $(SETUP)),$(SETUP),$(VENV)/.service-installed)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test check bench libretranslate promtool lock clean
+.PHONY: help setup serve test check bench loadtest libretranslate promtool lock clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets.
@@ -52,6 +52,10 @@ build/promtool/usr/bin/promtool:
 
 bench: $(VENV)/.bench-installed ## Race peers on the same weights, minutes (ARGS=--full for hours).
 	$(VENV)/bin/python -m deploy.bench $(ARGS)
+
+# It needs nothing beyond the service: the load generator has no library of its own.
+loadtest: $(SERVING) ## Load a service past saturation, under ten minutes (ARGS="--url URL" for a running one).
+	$(VENV)/bin/python -m deploy.loadtest $(ARGS)
 
 # LibreTranslate wants older versions of what we use, so it has an environment of its own.
 libretranslate: .venv-libretranslate/.installed ## Install LibreTranslate, which `make bench` then races, too.
