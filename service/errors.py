@@ -17,6 +17,7 @@ ServiceError
 │   ├── TextTooLong           characters of all texts
 │   └── TooManyTokens         more tokens than the empty queue could hold
 ├── QueueFull                 too much is waiting; the same request may pass later
+├── WaitTooLong               its turn would come after its deadline; it may pass later, too
 ├── NotReady                  the bundle is still loading, or could not be loaded
 ├── EngineStopped             the engine drains and takes no more work
 ├── EngineFailure             a step of the engine failed; the fault is ours
@@ -151,6 +152,15 @@ class QueueFull(ServiceError):
     def __init__(self, *, value: int, limit: int) -> None:
         message = f"the queue would hold {value} tokens; the limit is {limit}"
         super().__init__(message, value=value, limit=limit)
+
+
+class WaitTooLong(ServiceError):
+    """The turn would come too late; `value` is the wait expected, `limit` what is left, seconds."""
+
+    def __init__(self, *, value: float, limit: float) -> None:
+        message = f"the turn would come in {value:.3g} seconds; the limit is {limit:.3g}"
+        super().__init__(message, value=value, limit=limit)
+        self.missing_seconds = value - limit
 
 
 class NotReady(ServiceError):

@@ -5,6 +5,7 @@ path, wrong verb, unreadable form) beside them.
 """
 
 import logging
+import math
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -38,6 +39,7 @@ from service.errors import (
     UnsupportedFormality,
     UnsupportedLanguage,
     UnsupportedPair,
+    WaitTooLong,
 )
 from service.logs import REQUEST_ID, log_event
 from service.schemas import explain_fields
@@ -78,6 +80,7 @@ PROBLEMS: dict[type[ServiceError], ProblemType] = {
     TextTooLong: ProblemType(413, "text-too-long", "The texts are too long"),
     TooManyTokens: ProblemType(413, "too-many-tokens", "The texts have too many tokens"),
     QueueFull: ProblemType(429, "queue-full", "Too much is waiting"),
+    WaitTooLong: ProblemType(429, "wait-too-long", "The turn would come after the deadline"),
     RequestCancelled: ProblemType(
         CLIENT_CLOSED_REQUEST, "request-cancelled", "The client closed the connection"
     ),
@@ -114,12 +117,18 @@ def respond(request: Request, error: Exception) -> JSONResponse:
     request.state.problem = problem
     headers = dict(getattr(error, "headers", None) or {})
     if problem.status in _RETRY_STATUSES:
-        headers["Retry-After"] = str(_RETRY_AFTER_SECONDS)
+        headers["Retry-After"] = str(_retry_after_seconds(error))
     if isinstance(error, BodyTooLarge):
         headers["Connection"] = "close"  # the rest of the body is not worth reading
     if request.url.path in LIBRETRANSLATE_PATHS:
         return _libretranslate_response(error, problem, detail, headers)
     return _problem_response(error, problem, detail, headers)
+
+
+def _retry_after_seconds(error: Exception) -> int:
+    """When as much time as was missing will have passed; else soon."""
+    missing = error.missing_seconds if isinstance(error, WaitTooLong) else 0.0
+    return max(_RETRY_AFTER_SECONDS, math.ceil(missing))
 
 
 def _diagnose(request: Request, error: Exception) -> tuple[ProblemType, str]:
@@ -170,7 +179,7 @@ def _libretranslate_response(
             detail = f"{error.code} is not supported"
         case TextTooLong() | TooManyTexts():
             detail = f"Invalid request: request ({error.value}) exceeds text limit ({error.limit})"
-        case QueueFull():
+        case QueueFull() | WaitTooLong():
             detail = f"Slowdown: {detail}"
     return JSONResponse({"error": _encodable(detail)}, status, headers=headers)
 

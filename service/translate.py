@@ -23,7 +23,7 @@ class JobSink(Protocol):
     """What takes jobs: `service.engine.loop.Engine`."""
 
     def submit(self, job: Job) -> None:
-        """Take a job, from any thread, or raise QueueFull or EngineStopped."""
+        """Take a job, from any thread, or raise QueueFull, WaitTooLong or EngineStopped."""
 
 
 class Translator:
@@ -51,7 +51,7 @@ class Translator:
 
         Raises:
             RequestError, RequestTooLarge: see `Drafter.draft`.
-            QueueFull, EngineStopped, EngineFailure: as the engine says.
+            QueueFull, WaitTooLong, EngineStopped, EngineFailure: as the engine says.
             DeadlineExceeded: after `timeout_seconds`.
         """
         started = time.monotonic()

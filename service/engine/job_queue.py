@@ -1,19 +1,32 @@
 """The bounded queue from request handlers to the engine's workers."""
 
 import threading
+import time
+from collections import Counter
 from collections.abc import Callable
 
+from service.engine.drain_rate import DrainRate
 from service.engine.fair_order import FairOrder
 from service.engine.job import Job
-from service.errors import EngineStopped, QueueFull
+from service.errors import EngineStopped, QueueFull, WaitTooLong
 
 
 class JobQueue:
-    """Waiting jobs in a fair order, bounded by their source tokens. Any thread may use it."""
+    """Waiting jobs in a fair order, bounded by their source tokens. Any thread may use it.
 
-    def __init__(self, max_tokens: int) -> None:
+    A job whose turn would come after its deadline is refused at once: to let it wait would cost
+    its client time, and others the work on it if it came too late by little.
+
+    Args:
+        clock: tells the time in seconds, as deadlines do.
+    """
+
+    def __init__(self, max_tokens: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._max_tokens = max_tokens
+        self._clock = clock
+        self._rate = DrainRate()
         self._jobs = FairOrder()
+        self._tokens_of: Counter[str] = Counter()  # by client, of those who have any
         self._tokens = 0
         self._rows = 0
         self._is_closed = False
@@ -24,6 +37,7 @@ class JobQueue:
 
         Raises:
             QueueFull: if its tokens would exceed the bound.
+            WaitTooLong: if its deadline would pass first.
             EngineStopped: if the queue is closed.
         """
         with self._changed:
@@ -32,10 +46,23 @@ class JobQueue:
             tokens = self._tokens + len(job.source_ids)
             if tokens > self._max_tokens:
                 raise QueueFull(value=tokens, limit=self._max_tokens)
+            wait, allowed = self._expected_wait(job.client), job.deadline - self._clock()
+            if wait > allowed:
+                raise WaitTooLong(value=wait, limit=max(allowed, 0.0))
             self._jobs.add(job)
             self._tokens = tokens
+            self._tokens_of[job.client] += len(job.source_ids)
             self._rows += job.options.beam_size
             self._changed.notify()
+
+    def _expected_wait(self, client: str) -> float:
+        """Seconds until the turn of the next job of `client` comes.
+
+        Those who wait are served by turns, so that before it each of them gets about as much as
+        the client itself has waiting; and nobody waits for more than all there is.
+        """
+        by_turns = self._tokens_of[client] * len(self._tokens_of)
+        return self._rate.seconds(min(by_turns, self._tokens))
 
     def take(self, admits: Callable[[Job], bool]) -> list[Job]:
         """Remove and return jobs in the order of their turns, up to the first that is not admitted.
@@ -47,6 +74,9 @@ class JobQueue:
             while (job := self._jobs.first()) is not None and admits(job):
                 taken.append(self._jobs.pop())
                 self._forget(job)
+            if taken:
+                tokens = sum(len(job.source_ids) for job in taken)
+                self._rate.took(tokens, self._clock(), leaves_others=bool(self._jobs))
         return taken
 
     def take_all(self, is_wanted: Callable[[Job], bool]) -> list[Job]:
@@ -59,6 +89,9 @@ class JobQueue:
 
     def _forget(self, job: Job) -> None:
         self._tokens -= len(job.source_ids)
+        self._tokens_of[job.client] -= len(job.source_ids)
+        if not self._tokens_of[job.client]:
+            del self._tokens_of[job.client]
         self._rows -= job.options.beam_size
 
     def wait(self) -> bool:

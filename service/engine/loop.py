@@ -77,7 +77,7 @@ class Engine:
 
         Raises:
             SegmentTooLong: if it has more source tokens than a segment may have.
-            QueueFull, EngineStopped: if no more is taken.
+            QueueFull, WaitTooLong, EngineStopped: if no more is taken.
             ValueError: if its options are beyond the engine's limits.
         """
         limits, options = self._limits, job.options

@@ -12,6 +12,7 @@ from service import errors
         errors.TextTooLong(value=200, limit=128),
         errors.TooManyTokens(value=200, limit=128),
         errors.QueueFull(value=200, limit=128),
+        errors.WaitTooLong(value=200, limit=128),
         errors.DeadlineExceeded(value=200, limit=128),
     ],
 )

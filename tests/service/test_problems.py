@@ -82,6 +82,19 @@ def test_unknown_paths_and_wrong_verbs_are_problems_too(
     assert reply.json()["detail"] == f"{method} {path} is not served; see /docs"
 
 
+@pytest.mark.parametrize(("wait", "after"), [(8.1, "1"), (11.5, "4")])
+def test_who_would_wait_too_long_is_told_when_to_come_again(
+    client: TestClient, engine: StubEngine, wait: float, after: str
+) -> None:
+    engine.error, engine.poison = errors.WaitTooLong(value=wait, limit=8.0), "Hallo"
+
+    reply = client.post("/v1/translate", json=NATIVE)
+
+    assert reply.status_code == 429
+    assert reply.headers["retry-after"] == after
+    assert (reply.json()["type"], reply.json()["limit"]) == ("/docs#wait-too-long", 8.0)
+
+
 def test_a_wrong_verb_on_a_path_of_libretranslate_has_its_shape(client: TestClient) -> None:
     reply = client.get("/translate")
 
@@ -94,6 +107,7 @@ def test_a_wrong_verb_on_a_path_of_libretranslate_has_its_shape(client: TestClie
     ("error", "status", "libre_status", "libre_text"),
     [
         (errors.QueueFull(value=9, limit=8), 429, 429, "Slowdown: .* 9 tokens; the limit is 8"),
+        (errors.WaitTooLong(value=9.0, limit=8.0), 429, 429, "Slowdown: .* 9 seconds; .* is 8"),
         (errors.EngineStopped("it drains"), 503, 503, "it drains"),
         (errors.DeadlineExceeded(value=31.0, limit=30.0), 504, 504, ".* 31 seconds; .* 30"),
         (errors.EngineFailure("a step failed"), 500, 500, "a step failed"),

@@ -6,7 +6,7 @@ import pytest
 
 from service.engine.job import Job
 from service.engine.job_queue import JobQueue
-from service.errors import EngineStopped, QueueFull
+from service.errors import EngineStopped, QueueFull, WaitTooLong
 from tests.service.engine.toy_runner import make_job
 
 
@@ -113,3 +113,64 @@ def test_who_waits_is_woken(wake: str) -> None:
 
     thread.join(10)
     assert answers == [wake == "put"]
+
+
+class Clock:
+    """A time that the test sets."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def take_one_a_second(queue: JobQueue, clock: Clock, seconds: int) -> None:
+    """Let so many jobs leave, at ten tokens a second if each has ten."""
+    for _ in range(seconds):
+        clock.now += 1.0
+        room = iter([True])
+        queue.take(lambda _job, room=room: next(room, False))  # type: ignore[misc]
+
+
+def of_client(client: str, deadline: float) -> Job:
+    job = make_job(range(10), deadline=deadline)
+    job.client = client
+    return job
+
+
+def test_a_job_whose_turn_would_come_after_its_deadline_is_refused() -> None:
+    clock = Clock()
+    queue = JobQueue(10_000, clock)
+    fill(queue, *[10] * 21)
+    take_one_a_second(queue, clock, 11)  # ten jobs of ten tokens still wait, for ten seconds
+
+    with pytest.raises(WaitTooLong) as caught:
+        queue.put(make_job(range(10), deadline=clock.now + 9.0))
+    assert caught.value.value == pytest.approx(10.0)
+    assert caught.value.limit == pytest.approx(9.0)
+    queue.put(make_job(range(10), deadline=clock.now + 11.0))
+    assert queue.size == (11, 110)
+
+
+def test_another_client_waits_for_its_turn_and_not_for_all() -> None:
+    clock = Clock()
+    queue = JobQueue(10_000, clock)
+    fill(queue, *[10] * 21)
+    take_one_a_second(queue, clock, 11)
+
+    queue.put(of_client("other", clock.now + 0.5))  # it has nothing waiting: its turn is next
+    with pytest.raises(WaitTooLong) as caught:
+        queue.put(of_client("other", clock.now + 1.5))
+    assert caught.value.value == pytest.approx(2.0)  # one of its own, one of the first client
+
+
+def test_an_empty_queue_takes_whom_it_has_refused() -> None:
+    clock = Clock()
+    queue = JobQueue(10_000, clock)
+    fill(queue, *[10] * 5)
+    take_one_a_second(queue, clock, 4)
+    with pytest.raises(WaitTooLong):
+        queue.put(make_job(range(10), deadline=clock.now + 0.1))
+    queue.take(everyone)
+
+    queue.put(make_job(range(10), deadline=clock.now + 0.1))
