@@ -17,7 +17,7 @@ ServiceError
 │   ├── TextTooLong           characters of all texts
 │   └── TooManyTokens         more tokens than the empty queue could hold
 ├── QueueFull                 too much is waiting; the same request may pass later
-├── WaitTooLong               its turn would come after its deadline; it may pass later, too
+├── WaitTooLong               its turn would come too late for its deadline; it may pass later
 ├── NotReady                  the bundle is still loading, or could not be loaded
 ├── EngineStopped             the engine drains and takes no more work
 ├── EngineFailure             a step of the engine failed; the fault is ours
@@ -155,7 +155,10 @@ class QueueFull(ServiceError):
 
 
 class WaitTooLong(ServiceError):
-    """The turn would come too late; `value` is the wait expected, `limit` what is left, seconds."""
+    """The turn would come too late.
+
+    `value` is the wait expected, `limit` what it may be, `missing_seconds` what lies between.
+    """
 
     def __init__(self, *, value: float, limit: float) -> None:
         message = f"the turn would come in {value:.3g} seconds; the limit is {limit:.3g}"

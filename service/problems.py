@@ -80,7 +80,7 @@ PROBLEMS: dict[type[ServiceError], ProblemType] = {
     TextTooLong: ProblemType(413, "text-too-long", "The texts are too long"),
     TooManyTokens: ProblemType(413, "too-many-tokens", "The texts have too many tokens"),
     QueueFull: ProblemType(429, "queue-full", "Too much is waiting"),
-    WaitTooLong: ProblemType(429, "wait-too-long", "The turn would come after the deadline"),
+    WaitTooLong: ProblemType(429, "wait-too-long", "The turn would come too late"),
     RequestCancelled: ProblemType(
         CLIENT_CLOSED_REQUEST, "request-cancelled", "The client closed the connection"
     ),

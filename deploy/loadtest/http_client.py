@@ -69,13 +69,12 @@ class Connection:
         """Fetch `path`."""
         return await self._ask(f"GET {self._prefix}{path} HTTP/1.1\r\n{self._head}\r\n".encode())
 
-    async def post(self, path: str, content: object) -> Answer:
-        """Send `content` as JSON."""
+    async def post(self, path: str, content: object, **fields: str) -> Answer:
+        """Send `content` as JSON; `fields` are more of the head, `x_request_id="a"` for example."""
         body = json.dumps(content).encode()
-        head = (
-            f"POST {self._prefix}{path} HTTP/1.1\r\n{self._head}Content-Type: application/json\r\n"
-            f"Content-Length: {len(body)}\r\n\r\n"
-        )
+        fields |= {"content_type": "application/json", "content_length": str(len(body))}
+        more = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in fields.items())
+        head = f"POST {self._prefix}{path} HTTP/1.1\r\n{self._head}{more}\r\n"
         return await self._ask(head.encode() + body)
 
     async def translate(self, text: str, source: str, target: str) -> Answer:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Sequence
+from functools import partial
 from random import Random
 
 from deploy.bench.sentences import Sentence
@@ -46,7 +47,7 @@ class _Runner:
         return Users(
             self._url,
             self._texts,
-            ask_native,
+            partial(ask_native, good_seconds=self._plan.good_seconds),
             patience_seconds=self._plan.patience_seconds,
             max_connections=self._plan.max_connections,
         )

@@ -57,10 +57,14 @@ async def ask_libretranslate(connection: Connection, sentence: Sentence) -> Answ
     return await connection.translate(sentence.text, sentence.source, sentence.target)
 
 
-async def ask_native(connection: Connection, sentence: Sentence) -> Answer:
-    """In our own protocol, which tells a full queue from a deadline."""
+async def ask_native(connection: Connection, sentence: Sentence, good_seconds: float) -> Answer:
+    """In our own protocol, which tells a full queue from a deadline.
+
+    Args:
+        good_seconds: told to the service, which refuses at once what would come later.
+    """
     body = {"texts": [sentence.text], "source": sentence.source, "target": sentence.target}
-    return await connection.post(NATIVE_PATH, body)
+    return await connection.post(NATIVE_PATH, body, x_request_timeout=f"{good_seconds:g}")
 
 
 class Users:
@@ -135,12 +139,23 @@ class Users:
         self.replies.append(Reply(wanted_at, sent_at, self._now(), outcome))
 
     async def _exchange(self, sentence: Sentence) -> Answer:
-        """Ask once, over a connection that is free or a new one; only good ones are kept."""
+        """Ask over a connection that is free, or a new one if the server has closed it meanwhile.
+
+        Source: RFC 9112, section 9.5: a server may close an idle connection just when it is used.
+        """
         if self._idle:
-            connection = self._idle.pop()
-        else:
-            connection = Connection(self._url, self._patience_seconds)
-            await connection.open()
+            try:
+                return await self._ask_over(self._idle.pop(), sentence)
+            except TimeoutError:
+                raise
+            except (OSError, EOFError):
+                pass
+        connection = Connection(self._url, self._patience_seconds)
+        await connection.open()
+        return await self._ask_over(connection, sentence)
+
+    async def _ask_over(self, connection: Connection, sentence: Sentence) -> Answer:
+        """Ask once; only good connections are kept."""
         try:
             answer = await self._ask(connection, sentence)
         except BaseException:

@@ -10,12 +10,16 @@ from service.engine.fair_order import FairOrder
 from service.engine.job import Job
 from service.errors import EngineStopped, QueueFull, WaitTooLong
 
+WAITING_SHARE = 0.5
+"""Most of a job's time that it may wait; the rest is for its decoding, and for what was expected
+wrongly: text that comes after it, by turns of others, and sentences longer than those before."""
+
 
 class JobQueue:
     """Waiting jobs in a fair order, bounded by their source tokens. Any thread may use it.
 
-    A job whose turn would come after its deadline is refused at once: to let it wait would cost
-    its client time, and others the work on it if it came too late by little.
+    A job whose turn would come when most of its time is over is refused at once: to let it wait
+    would cost its client time, and others the work on it if it came too late by little.
 
     Args:
         clock: tells the time in seconds, as deadlines do.
@@ -37,7 +41,7 @@ class JobQueue:
 
         Raises:
             QueueFull: if its tokens would exceed the bound.
-            WaitTooLong: if its deadline would pass first.
+            WaitTooLong: if it would wait for more than `WAITING_SHARE` of the time that it has.
             EngineStopped: if the queue is closed.
         """
         with self._changed:
@@ -46,9 +50,10 @@ class JobQueue:
             tokens = self._tokens + len(job.source_ids)
             if tokens > self._max_tokens:
                 raise QueueFull(value=tokens, limit=self._max_tokens)
-            wait, allowed = self._expected_wait(job.client), job.deadline - self._clock()
+            wait = self._expected_wait(job.client)
+            allowed = WAITING_SHARE * max(job.deadline - self._clock(), 0.0)
             if wait > allowed:
-                raise WaitTooLong(value=wait, limit=max(allowed, 0.0))
+                raise WaitTooLong(value=wait, limit=allowed)
             self._jobs.add(job)
             self._tokens = tokens
             self._tokens_of[job.client] += len(job.source_ids)

@@ -1,11 +1,16 @@
 """How users come, and how their replies are told apart."""
 
+import asyncio
+from functools import partial
 from itertools import pairwise
 from random import Random
 
 import pytest
 
-from deploy.loadtest.users import BROKEN, GAVE_UP, Reply, arrival_times
+from deploy.bench.sentences import Sentence
+from deploy.loadtest.users import BROKEN, GAVE_UP, Reply, Users, arrival_times, ask_native
+
+SENTENCES = [Sentence("de", "en", "Hallo.")]
 
 
 def test_users_come_at_the_rate_that_is_asked_for() -> None:
@@ -53,3 +58,44 @@ def test_a_reply_is_of_one_kind(outcome: str, kind: str) -> None:
     assert reply.is_ok == (kind == "ok")
     assert reply.is_refusal == (kind == "refusal")
     assert reply.is_error == (kind == "error")
+
+
+def outcomes_of(answers_per_connection: int) -> tuple[list[str], int]:
+    """What one user got in three turns, and the connections that were opened.
+
+    The server hangs up, without a word, on who asks once more than so many times.
+    """
+    num_connections = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal num_connections
+        num_connections += 1
+        for _ in range(answers_per_connection):
+            head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+            assert "x-request-timeout: 1.5\r\n" in head
+            length = int(head.split("content-length: ")[1].split()[0])
+            await reader.readexactly(length)
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        writer.close()
+
+    async def ask() -> list[str]:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        ask = partial(ask_native, good_seconds=1.5)
+        users = Users(url, SENTENCES, ask, patience_seconds=5.0, max_connections=1)
+        async with server:
+            replies = await users.come_by_chance([0.0, 0.01, 0.02])
+        return [reply.outcome for reply in replies]
+
+    return asyncio.run(ask()), num_connections
+
+
+def test_a_connection_is_kept_and_replaced_when_the_server_has_closed_it() -> None:
+    assert outcomes_of(answers_per_connection=3) == (["200"] * 3, 1)
+    assert outcomes_of(answers_per_connection=1) == (["200"] * 3, 3)
+
+
+def test_a_server_that_answers_nobody_is_broken() -> None:
+    outcomes, _ = outcomes_of(answers_per_connection=0)
+
+    assert outcomes == [BROKEN] * 3

@@ -145,10 +145,10 @@ def test_a_job_whose_turn_would_come_after_its_deadline_is_refused() -> None:
     take_one_a_second(queue, clock, 11)  # ten jobs of ten tokens still wait, for ten seconds
 
     with pytest.raises(WaitTooLong) as caught:
-        queue.put(make_job(range(10), deadline=clock.now + 9.0))
+        queue.put(make_job(range(10), deadline=clock.now + 18.0))
     assert caught.value.value == pytest.approx(10.0)
     assert caught.value.limit == pytest.approx(9.0)
-    queue.put(make_job(range(10), deadline=clock.now + 11.0))
+    queue.put(make_job(range(10), deadline=clock.now + 22.0))
     assert queue.size == (11, 110)
 
 
@@ -158,9 +158,9 @@ def test_another_client_waits_for_its_turn_and_not_for_all() -> None:
     fill(queue, *[10] * 21)
     take_one_a_second(queue, clock, 11)
 
-    queue.put(of_client("other", clock.now + 0.5))  # it has nothing waiting: its turn is next
+    queue.put(of_client("other", clock.now + 1.0))  # it has nothing waiting: its turn is next
     with pytest.raises(WaitTooLong) as caught:
-        queue.put(of_client("other", clock.now + 1.5))
+        queue.put(of_client("other", clock.now + 3.0))
     assert caught.value.value == pytest.approx(2.0)  # one of its own, one of the first client
 
 
