@@ -60,34 +60,42 @@ def test_a_reply_is_of_one_kind(outcome: str, kind: str) -> None:
     assert reply.is_error == (kind == "error")
 
 
-def outcomes_of(answers_per_connection: int) -> tuple[list[str], int]:
+def outcomes_of(answers_per_connection: int, *, hangs: bool = False) -> tuple[list[str], int]:
     """What one user got in three turns, and the connections that were opened.
 
-    The server hangs up, without a word, on who asks once more than so many times.
+    The server hangs up, without a word, on who asks once more than so many times; or, if it hangs,
+    says nothing more until the user does.
     """
-    num_connections = 0
+    connections: list[asyncio.Task[None]] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal num_connections
-        num_connections += 1
         for _ in range(answers_per_connection):
             head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
             assert "x-request-timeout: 1.5\r\n" in head
             length = int(head.split("content-length: ")[1].split()[0])
             await reader.readexactly(length)
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        if hangs:
+            await reader.read()
         writer.close()
+        await writer.wait_closed()
+
+    def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(asyncio.create_task(serve(reader, writer)))
 
     async def ask() -> list[str]:
-        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        server = await asyncio.start_server(begin, "127.0.0.1", 0)
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         ask = partial(ask_native, good_seconds=1.5)
-        users = Users(url, SENTENCES, ask, patience_seconds=5.0, max_connections=1)
+        users = Users(
+            url, SENTENCES, ask, patience_seconds=0.2 if hangs else 5.0, max_connections=1
+        )
         async with server:
             replies = await users.come_by_chance([0.0, 0.01, 0.02])
+            await asyncio.gather(*connections)
         return [reply.outcome for reply in replies]
 
-    return asyncio.run(ask()), num_connections
+    return asyncio.run(ask()), len(connections)
 
 
 def test_a_connection_is_kept_and_replaced_when_the_server_has_closed_it() -> None:
@@ -99,3 +107,10 @@ def test_a_server_that_answers_nobody_is_broken() -> None:
     outcomes, _ = outcomes_of(answers_per_connection=0)
 
     assert outcomes == [BROKEN] * 3
+
+
+def test_who_has_waited_in_vain_does_not_ask_again() -> None:
+    outcomes, num_connections = outcomes_of(answers_per_connection=1, hangs=True)
+
+    assert outcomes == ["200", GAVE_UP, "200"]
+    assert num_connections == 2

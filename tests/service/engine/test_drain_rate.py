@@ -17,6 +17,14 @@ def test_a_window_of_backlog_tells_the_rate() -> None:
     assert rate.seconds(900) == pytest.approx(3.0)
 
 
+def test_a_shorter_time_tells_nothing() -> None:
+    rate = DrainRate()
+    rate.took(30, 0.0, leaves_others=True)
+    rate.took(30, 0.9 * WINDOW_SECONDS, leaves_others=True)
+
+    assert rate.seconds(900) == 0.0
+
+
 def test_a_queue_that_runs_empty_ends_the_window() -> None:
     rate = DrainRate()
     rate.took(30, 0.0, leaves_others=True)

@@ -164,6 +164,28 @@ def test_another_client_waits_for_its_turn_and_not_for_all() -> None:
     assert caught.value.value == pytest.approx(2.0)  # one of its own, one of the first client
 
 
+def expected_wait(queue: JobQueue, client: str) -> float | None:
+    """What a job of `client` is told if it has no time at all."""
+    with pytest.raises(WaitTooLong) as caught:
+        queue.put(of_client(client, 0.0))
+    return caught.value.value
+
+
+def test_nobody_waits_for_more_than_there_is_nor_for_clients_that_have_left() -> None:
+    clock = Clock()
+    queue = JobQueue(10_000, clock)
+    fill(queue, *[10] * 21)
+    take_one_a_second(queue, clock, 11)
+    for client, count in (("other", 5), ("third", 2)):
+        for _ in range(count):
+            queue.put(of_client(client, float("inf")))
+
+    assert expected_wait(queue, "other") == pytest.approx(15.0)  # 5 jobs for each of 3 clients
+    assert expected_wait(queue, "") == pytest.approx(17.0)  # not 10 for each: so many do not wait
+    queue.take_all(lambda job: job.client == "third")
+    assert expected_wait(queue, "other") == pytest.approx(10.0)
+
+
 def test_an_empty_queue_takes_whom_it_has_refused() -> None:
     clock = Clock()
     queue = JobQueue(10_000, clock)
