@@ -32,7 +32,11 @@ def load_backend(settings: Settings, on_step: OnStep) -> Backend:
     detector = Detector(model.languages)
     engine = Engine(runner, limits, on_step=on_step)
     engine.start()
-    check_golden(bundle, engine, limits)
+    try:
+        check_golden(bundle, engine, limits)
+    except BaseException:
+        engine.drain(0.0)  # or its threads would hold the model for as long as the process lives
+        raise
     return Backend(model=model, tokenizer=tokenizer, detector=detector, engine=engine)
 
 

@@ -1,11 +1,14 @@
+import threading
 from pathlib import Path
 
 import pytest
 
+from service import loading
 from service.bundle import Bundle, GoldenExample, Manifest, SpecialIds
 from service.errors import BundleError
-from service.loading import check_golden
+from service.loading import check_golden, load_backend
 from service.settings import Settings
+from tests.bundles import write_bundle
 from tests.service.stub_engine import EOS_ID, TAG_IDS, StubEngine, StubTokenizer
 
 
@@ -40,3 +43,20 @@ def test_a_golden_example_beyond_the_limits_is_left_out(engine: StubEngine) -> N
     check_golden(bundle_with("Hallo Welt", "never asked"), engine, limits)
 
     assert engine.jobs == []
+
+
+def test_an_engine_whose_golden_examples_fail_is_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = set(threading.enumerate())
+
+    def refuse(*_: object) -> None:
+        assert set(threading.enumerate()) > before
+        raise BundleError("translated otherwise")
+
+    monkeypatch.setattr(loading, "check_golden", refuse)
+
+    with pytest.raises(BundleError):
+        load_backend(Settings(bundle=write_bundle(tmp_path)), lambda _: None)
+
+    assert set(threading.enumerate()) <= before
