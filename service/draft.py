@@ -117,12 +117,16 @@ def jobs_of(drafts: Sequence[Draft]) -> list[Job]:
 
 
 class Drafter:
-    """Checks requests against the limits, and turns their texts into drafts."""
+    """Checks requests against the limits, and turns their texts into drafts.
+
+    Attributes:
+        model: what the drafts are for.
+    """
 
     def __init__(
         self, model: ServedModel, tokenizer: Tokenizer, detector: Detector, settings: Settings
     ) -> None:
-        self._model = model
+        self.model = model
         self._tokenizer = tokenizer
         self._detector = detector
         self._settings = settings
@@ -139,7 +143,7 @@ class Drafter:
             RequestTooLarge: if there are more characters or tokens than we take at once.
         """
         self._check(request)
-        plan = plan_options(request.options, self._model, self._settings, self._tokenizer.encode)
+        plan = plan_options(request.options, self.model, self._settings, self._tokenizer.encode)
         drafts = [self._draft_text(text, request, plan, deadline) for text in request.texts]
         num_tokens = sum(len(job.source_ids) for job in jobs_of(drafts))
         if num_tokens > self._settings.max_queue_tokens:
@@ -161,8 +165,8 @@ class Drafter:
 
     def _check(self, request: TranslationRequest) -> None:
         if request.source != AUTO:
-            self._model.check_language(request.source)
-        self._model.check_language(request.target)
+            self.model.check_language(request.source)
+        self.model.check_language(request.target)
         if len(request.texts) > self._settings.max_texts:
             raise TooManyTexts(value=len(request.texts), limit=self._settings.max_texts)
         num_characters = sum(map(len, request.texts))
@@ -179,11 +183,11 @@ class Drafter:
         segmented = self._segment(text, source, request)
         jobs = []
         for index, segment in enumerate(segmented.segments):
-            control_ids = self._model.control_ids(source, request.target, request.formality)
+            control_ids = self.model.control_ids(source, request.target, request.formality)
             aligned = range(len(control_ids), len(control_ids) + len(segment.token_ids))
             jobs.append(
                 Job(
-                    source_ids=(*control_ids, *segment.token_ids, self._model.eos_id),
+                    source_ids=(*control_ids, *segment.token_ids, self.model.eos_id),
                     options=plan.of_segment(index, len(segment.token_ids)),
                     deadline=deadline,
                     aligned=aligned if request.alignment else None,
@@ -204,10 +208,10 @@ class Drafter:
         if source == request.target:  # one gap: it stays as it is
             return SegmentedText(segments=(), gaps=(text,))
         # Refuse what the model does not have, even for an empty text.
-        self._model.control_ids(source, request.target, request.formality)
+        self.model.control_ids(source, request.target, request.formality)
         return segment_text(
             text,
             source,
             encode=self._tokenizer.encode,
-            max_tokens=self._model.max_source_tokens - _NUM_SPECIAL,
+            max_tokens=self.model.max_source_tokens - _NUM_SPECIAL,
         )

@@ -43,7 +43,13 @@ async def answer(
     Raises:
         ServiceError: see `read_timeout`, `Translator.translate` and `cancel_on_disconnect`.
     """
-    work = _translator(request, service).translate(wanted, address(request))
+    return await _answer(request, _translator(request, service), wanted)
+
+
+async def _answer(
+    request: Request, translator: Translator, wanted: TranslationRequest
+) -> TranslationReply:
+    work = translator.translate(wanted, address(request))
     return await cancel_on_disconnect(request.receive, work)
 
 
@@ -82,12 +88,12 @@ async def translate(
     reply would have been, or `error` with a problem.
     """
     body = read_translate_body(await request.body())
+    translator = _translator(request, service)
     if body.stream:
-        events = _translator(request, service).stream(body.to_request(), address(request))
-        return await respond_with_events(request, service.backend.model, events)
-    return TranslateReply.of(
-        service.backend.model, await answer(request, service, body.to_request())
-    )
+        events = translator.stream(body.to_request(), address(request))
+        return await respond_with_events(request, translator.model, events)
+    reply = await _answer(request, translator, body.to_request())
+    return TranslateReply.of(translator.model, reply)
 
 
 @router.get("/v1/models", tags=["native"])

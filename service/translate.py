@@ -15,6 +15,7 @@ from service.errors import DeadlineExceeded
 from service.loops import is_loop
 from service.metrics import RequestMetrics
 from service.relay import Relay
+from service.served_model import ServedModel
 from service.streaming import Event
 from service.translation import Translation, TranslationReply, TranslationRequest
 
@@ -43,6 +44,11 @@ class Translator:
         self._engine = engine
         self._timeout_seconds = timeout_seconds
         self._metrics = metrics
+
+    @property
+    def model(self) -> ServedModel:
+        """What translates."""
+        return self._drafter.model
 
     async def translate(self, request: TranslationRequest, client: str = "") -> TranslationReply:
         """Translate every text of a request, or none; `client` gets its fair share of the engine.

@@ -1,6 +1,7 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 import httpx2
 import pytest
@@ -139,3 +140,19 @@ def test_two_hundred_requests_at_once_are_all_answered_right(make_app: MakeApp) 
     assert [reply.json() for reply in replies] == [
         {"translatedText": f"NUMMER {n}"} for n in range(200)
     ]
+
+
+def test_a_reply_names_the_model_that_translated(backend: Backend, engine: StubEngine) -> None:
+    app = app_that_loads(lambda *_: backend, Failures())
+    newer = replace(backend, model=replace(backend.model, name="newer"))
+
+    async def scenario() -> httpx2.Response:
+        async with open_client(app) as client:
+            engine.gate.clear()
+            request = asyncio.create_task(client.post("/v1/translate", json=REQUEST))
+            await asyncio.to_thread(engine.taken.wait)
+            app.state.service._backend = newer
+            engine.gate.set()
+            return await request
+
+    assert asyncio.run(scenario()).json()["model"] == "stub"
