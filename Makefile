@@ -19,7 +19,7 @@ SETUP := $(VENV)/.everything-installed
 SERVING := $(if $(wildcard $(SETUP)),$(SETUP),$(VENV)/.service-installed)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test check bench loadtest libretranslate promtool lock clean
+.PHONY: help setup serve test check bench loadtest chaos libretranslate promtool lock clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets.

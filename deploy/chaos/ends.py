@@ -1,0 +1,80 @@
+"""Ends of the process: at once, and in peace."""
+
+import asyncio
+import signal
+import subprocess
+from pathlib import Path
+
+from deploy.chaos.promise import Outcome, Scenario, judge
+from deploy.chaos.server import STOP_SECONDS, serving
+from deploy.chaos.storm import LONG_TEXT, SENTENCE
+from deploy.loadtest.http_client import Answer, Connection
+
+NUM_CLIENTS = 16
+LOAD_SECONDS = 0.3  # until the signal: requests are being decoded, none has ended
+READY_SECONDS = 20.0
+
+
+async def _kill(bundle: Path) -> Outcome:
+    async with serving(bundle) as server:
+        before = await _ask(server.url, SENTENCE)
+        load = [asyncio.create_task(_try(server.url, LONG_TEXT)) for _ in range(NUM_CLIENTS)]
+        await asyncio.sleep(LOAD_SECONDS)
+        server.process.kill()
+        lost = (await asyncio.gather(*load)).count(None)
+    async with serving(bundle) as server:
+        after, seconds = await _ask(server.url, SENTENCE), server.start_seconds
+    return judge(
+        before.status == 200 and after == before and seconds < READY_SECONDS,
+        f"{lost} of {NUM_CLIENTS} requests lost; ready {seconds:.1f} s after the restart; "
+        f"{'same' if after == before else 'other'} answer",
+    )
+
+
+async def _terminate(bundle: Path) -> Outcome:
+    async with serving(bundle) as server:
+        load = [asyncio.create_task(_try(server.url, LONG_TEXT)) for _ in range(NUM_CLIENTS)]
+        await asyncio.sleep(LOAD_SECONDS)
+        open_requests = sum(not task.done() for task in load)
+        server.process.send_signal(signal.SIGTERM)
+        await asyncio.sleep(LOAD_SECONDS)
+        late = await _try(server.url, SENTENCE)
+        answers = await asyncio.gather(*load)
+        try:
+            code = str(await server.ended(STOP_SECONDS))
+        except subprocess.TimeoutExpired:
+            code = f"none within {STOP_SECONDS:.0f} s"
+    answered = sum(answer is not None and answer.status == 200 for answer in answers)
+    return judge(
+        open_requests > 0
+        and answered == NUM_CLIENTS
+        and (late is None or late.status == 503)
+        and code == "0",
+        f"{answered} of {NUM_CLIENTS} answered, {open_requests} of them open at the signal; then a "
+        f"new one {'refused' if late is None else f'got {late.status}'}; exit code {code}",
+    )
+
+
+async def _ask(url: str, text: str) -> Answer:
+    async with Connection(url) as connection:
+        return await connection.translate(text, "en", "de")
+
+
+async def _try(url: str, text: str) -> Answer | None:
+    """None if the connection was refused or lost."""
+    try:
+        return await _ask(url, text)
+    except (OSError, EOFError):
+        return None
+
+
+KILL = Scenario(
+    name="SIGKILL under load",
+    promise="A restart is ready within 20 s and answers as before.",
+    run=_kill,
+)
+TERMINATE = Scenario(
+    name="SIGTERM under load",
+    promise="What was accepted is answered, new requests are refused, the exit code is 0.",
+    run=_terminate,
+)
