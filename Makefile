@@ -57,6 +57,9 @@ bench: $(VENV)/.bench-installed ## Race peers on the same weights, minutes (ARGS
 loadtest: $(SERVING) ## Load a service past saturation, under ten minutes (ARGS="--url URL" for a running one).
 	$(VENV)/bin/python -m deploy.loadtest $(ARGS)
 
+chaos: $(SERVING) ## Break the running service, and see which promises it keeps (minutes).
+	$(VENV)/bin/python -m deploy.chaos
+
 # LibreTranslate wants older versions of what we use, so it has an environment of its own.
 libretranslate: .venv-libretranslate/.installed ## Install LibreTranslate, which `make bench` then races, too.
 

@@ -141,3 +141,11 @@ def test_the_wheel_holds_nothing_else(wheel_paths: set[str]) -> None:
         "model",
         "service",
     }
+
+
+def test_every_target_that_make_is_told_of_does_something_and_is_listed() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    [declared] = re.findall(r"^\.PHONY: (.+)$", makefile, flags=re.MULTILINE)
+    listed = re.findall(r"^([a-z]+):.*## ", makefile, flags=re.MULTILINE)
+
+    assert sorted(declared.split()) == sorted(listed)
