@@ -8,12 +8,14 @@ from pathlib import Path
 from deploy.chaos.damage import DAMAGE
 from deploy.chaos.ends import KILL, TERMINATE
 from deploy.chaos.promise import Outcome, Result, Scenario, exit_code, judge, table
+from deploy.chaos.rolling import ROLL
 from deploy.chaos.server import ROOT, NotStarted
+from deploy.chaos.slow_clients import SLOW
 from deploy.chaos.storm import STORM
 
 BUNDLE = ROOT / "service" / "bundles" / "default"
 SCENARIO_SECONDS = 150.0
-SCENARIOS = (STORM, KILL, TERMINATE, DAMAGE)
+SCENARIOS = (STORM, KILL, TERMINATE, ROLL, SLOW, DAMAGE)
 
 
 def run_all(scenarios: Sequence[Scenario], bundle: Path) -> list[Result]:

@@ -7,7 +7,10 @@ import pytest
 
 from deploy.chaos.__main__ import run_all
 from deploy.chaos.damage import DAMAGE
+from deploy.chaos.ends import KILL, TERMINATE
 from deploy.chaos.promise import Scenario, Verdict
+from deploy.chaos.rolling import ROLL
+from deploy.chaos.slow_clients import SLOW
 from deploy.chaos.storm import STORM
 from tests.bundles import write_bundle
 
@@ -17,7 +20,15 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_bundle(tmp_path_factory.mktemp("chaos") / "tiny")
 
 
-@pytest.mark.parametrize("scenario", [STORM, DAMAGE], ids=lambda scenario: scenario.name)
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        STORM,
+        DAMAGE,
+        *(pytest.param(long, marks=pytest.mark.slow) for long in (KILL, TERMINATE, ROLL, SLOW)),
+    ],
+    ids=lambda scenario: scenario.name,
+)
 def test_a_promise_is_kept(scenario: Scenario, bundle: Path) -> None:
     [(_, outcome)] = run_all([scenario], bundle)
 
