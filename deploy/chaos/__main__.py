@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deploy.chaos.damage import DAMAGE
+from deploy.chaos.descriptors import DESCRIPTORS
 from deploy.chaos.ends import KILL, TERMINATE
 from deploy.chaos.promise import Outcome, Result, Scenario, exit_code, judge, table
 from deploy.chaos.rolling import ROLL
@@ -15,7 +16,7 @@ from deploy.chaos.storm import STORM
 
 BUNDLE = ROOT / "service" / "bundles" / "default"
 SCENARIO_SECONDS = 150.0
-SCENARIOS = (STORM, KILL, TERMINATE, ROLL, SLOW, DAMAGE)
+SCENARIOS = (STORM, KILL, TERMINATE, ROLL, SLOW, DESCRIPTORS, DAMAGE)
 
 
 def run_all(scenarios: Sequence[Scenario], bundle: Path) -> list[Result]:

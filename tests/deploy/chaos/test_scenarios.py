@@ -7,6 +7,7 @@ import pytest
 
 from deploy.chaos.__main__ import run_all
 from deploy.chaos.damage import DAMAGE
+from deploy.chaos.descriptors import DESCRIPTORS
 from deploy.chaos.ends import KILL, TERMINATE
 from deploy.chaos.promise import Scenario, Verdict
 from deploy.chaos.rolling import ROLL
@@ -25,7 +26,10 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         STORM,
         DAMAGE,
-        *(pytest.param(long, marks=pytest.mark.slow) for long in (KILL, TERMINATE, ROLL, SLOW)),
+        *(
+            pytest.param(long, marks=pytest.mark.slow)
+            for long in (KILL, TERMINATE, ROLL, SLOW, DESCRIPTORS)
+        ),
     ],
     ids=lambda scenario: scenario.name,
 )
