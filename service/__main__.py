@@ -67,8 +67,9 @@ def _run(settings: Settings, listener: socket.socket) -> BaseException | None:
         failures.append(error)
         server.should_exit = True
 
+    app = create_app(settings, load_backend, stop)
     config = uvicorn.Config(
-        create_app(settings, load_backend, stop),
+        app,
         access_log=False,  # it would log the query, where some clients put the source text
         lifespan="on",
         log_config=None,
@@ -79,6 +80,8 @@ def _run(settings: Settings, listener: socket.socket) -> BaseException | None:
     server = uvicorn.Server(config)
     # The server drains on a signal, then raises it again for what was there before: end in peace.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    # The server looks around ten times a second, so a wish is seen though nothing else happens.
+    signal.signal(signal.SIGHUP, lambda *_: app.state.service.reload())
     host, port = listener.getsockname()[:2]
     log_event(logging.INFO, "listening", url=f"http://{_bracket(host)}:{port}")
     log_event(logging.INFO, "machine", **read_machine().facts())

@@ -52,6 +52,10 @@ class Service:
         self._on_failure = on_failure
         self._phase = Phase.LOADING
         self._backend: Backend | None = None
+        self._reload_wanted = asyncio.Event()
+        self._loading: asyncio.Task[Backend] | None = None
+        self._retired: dict[int, Backend] = {}
+        self._retiring: set[asyncio.Task[None]] = set()
 
     @property
     def is_ready(self) -> bool:
@@ -86,17 +90,62 @@ class Service:
     @asynccontextmanager
     async def run(self) -> AsyncIterator[None]:
         """Load in the background, so that probes are answered meanwhile; drain at the end."""
-        loading = asyncio.create_task(
-            asyncio.to_thread(self._load, self.settings, self._engine_metrics.record)
-        )
-        watching = asyncio.create_task(self._watch(loading))
+        watching = asyncio.create_task(self._watch(self._start_loading()))
         watching.add_done_callback(self._report_failure)
+        reloading = asyncio.create_task(self._reload_when_wanted(watching))
         try:
             yield
         finally:
-            watching.cancel()
+            for task in (watching, reloading, *self._retiring):
+                task.cancel()
             self._phase = Phase.DRAINING
-            await self._drain(loading)
+            await self._drain()
+
+    def reload(self) -> None:
+        """Want the bundle to be loaded again; while one is loading, all wishes are one more."""
+        self._reload_wanted.set()
+
+    def _start_loading(self) -> asyncio.Task[Backend]:
+        self._loading = asyncio.create_task(
+            asyncio.to_thread(self._load, self.settings, self._engine_metrics.record)
+        )
+        return self._loading
+
+    async def _reload_when_wanted(self, watching: asyncio.Task[NoReturn]) -> None:
+        while not watching.done():
+            await self._reload_wanted.wait()
+            if self._loading:
+                await asyncio.wait((self._loading,))
+            self._reload_wanted.clear()
+            await self._reload()
+
+    async def _reload(self) -> None:
+        """Serve what is loaded in place of what was; if that fails, all stays as it is."""
+        try:
+            backend = await asyncio.shield(self._start_loading())
+        except Exception as error:  # noqa: BLE001 - the edge: whatever a bundle does, the old serves
+            self._service_metrics.count_reload("refused")
+            log_event(logging.ERROR, "reload_refused", error=error)
+            return
+        old, self._backend = self._backend, backend
+        self._show(backend)
+        self._service_metrics.count_reload("swapped")
+        log_event(logging.INFO, "swapped", version=backend.model.version)
+        if old:
+            task = asyncio.create_task(self._retire(old))
+            self._retiring.add(task)
+            task.add_done_callback(self._retiring.discard)
+
+    async def _retire(self, old: Backend) -> None:
+        """Stop an engine when no request can want it any more: none lasts longer than the limit."""
+        self._retired[id(old)] = old
+        await asyncio.sleep(self.settings.timeout_seconds)
+        await asyncio.to_thread(old.engine.drain, self.settings.drain_seconds)
+        del self._retired[id(old)]
+
+    def _show(self, backend: Backend) -> None:
+        self._service_metrics.show_model(backend.model, self.settings.threads)
+        self._engine_metrics.watch(lambda: backend.engine.occupancy)
 
     async def _watch(self, loading: asyncio.Task[Backend]) -> NoReturn:
         """Serve what was loaded; it only ends by a failure."""
@@ -105,8 +154,7 @@ class Service:
         self._backend = backend
         self._phase = Phase.READY
         model = backend.model
-        self._service_metrics.show_model(model, self.settings.threads)
-        self._engine_metrics.watch(lambda: backend.engine.occupancy)
+        self._show(backend)
         log_event(
             logging.INFO,
             "ready",
@@ -116,7 +164,7 @@ class Service:
             threads=self.settings.threads,
             seconds=time.monotonic() - started,
         )
-        while backend.engine.is_healthy:
+        while self._backend.engine.is_healthy:
             await asyncio.sleep(_HEALTH_CHECK_SECONDS)
         raise EngineFailure("the engine has lost its state; the process must be restarted")
 
@@ -125,9 +173,18 @@ class Service:
             self._phase = Phase.FAILED
             self._on_failure(error)
 
-    async def _drain(self, loading: asyncio.Task[Backend]) -> None:
-        await asyncio.wait((loading,))
-        if loading.exception() is None:
-            engine = loading.result().engine
-            in_time = await asyncio.to_thread(engine.drain, self.settings.drain_seconds)
-            log_event(logging.INFO, "drained", in_time=in_time)
+    async def _drain(self) -> None:
+        """Drain what serves, what served, and what was about to."""
+        engines = [
+            backend.engine for backend in (self._backend, *self._retired.values()) if backend
+        ]
+        if self._loading:
+            await asyncio.wait((self._loading,))
+            if self._loading.exception() is None:
+                engines.append(self._loading.result().engine)
+        if engines:
+            drains = [
+                asyncio.to_thread(engine.drain, self.settings.drain_seconds)
+                for engine in {id(engine): engine for engine in engines}.values()
+            ]
+            log_event(logging.INFO, "drained", in_time=all(await asyncio.gather(*drains)))

@@ -49,6 +49,14 @@ class ServiceMetrics:
             ["model", "version", "sha256", "provider", "precision", "threads"],
             registry=registry,
         )
+        self._reloads = Counter(
+            "dragoman_bundle_reloads_total",
+            "Bundles loaded on SIGHUP: swapped in, or refused while the old one goes on.",
+            ["result"],
+            registry=registry,
+        )
+        for result in ("swapped", "refused"):
+            self._reloads.labels(result)
         ProcessCollector(registry=registry)
 
     def watch_readiness(self, is_ready: Callable[[], bool]) -> None:
@@ -57,6 +65,7 @@ class ServiceMetrics:
 
     def show_model(self, model: ServedModel, num_threads: int) -> None:
         """Say what is served from now on."""
+        self._model.clear()
         self._model.labels(
             model.name,
             model.version,
@@ -65,6 +74,10 @@ class ServiceMetrics:
             model.precision,
             str(num_threads),
         ).set(1)
+
+    def count_reload(self, result: str) -> None:
+        """Count one reload: "swapped" or "refused"."""
+        self._reloads.labels(result).inc()
 
 
 class PairMetrics:

@@ -156,3 +156,82 @@ def test_a_reply_names_the_model_that_translated(backend: Backend, engine: StubE
             return await request
 
     assert asyncio.run(scenario()).json()["model"] == "stub"
+
+
+async def count_reloads(client: httpx2.AsyncClient, result: str, count: int = 1) -> None:
+    """Return after so many reloads ended so."""
+    line = f'dragoman_bundle_reloads_total{{result="{result}"}} {count}.0'
+    for _ in range(1_000):
+        if line in (await client.get("/metrics")).text:
+            return
+        await asyncio.sleep(0)
+    raise AssertionError(line)
+
+
+def test_what_is_in_ends_on_the_old_model_and_what_comes_goes_to_the_new(
+    backend: Backend, engine: StubEngine
+) -> None:
+    new = replace(backend, model=replace(backend.model, name="new"), engine=StubEngine())
+    backends = [new, backend]
+    app = app_that_loads(lambda *_: backends.pop(), Failures())
+
+    async def scenario() -> list[str]:
+        async with open_client(app) as client:
+            engine.gate.clear()
+            requests = [
+                asyncio.create_task(client.post("/v1/translate", json=REQUEST)) for _ in range(2)
+            ]
+            await asyncio.to_thread(engine.taken.wait)
+            app.state.service.reload()
+            await count_reloads(client, "swapped")
+            later = await client.post("/v1/translate", json=REQUEST)
+            engine.gate.set()
+            return [each.json()["model"] for each in (*await asyncio.gather(*requests), later)]
+
+    assert asyncio.run(scenario()) == ["stub", "stub", "new"]
+    assert engine.drained.is_set()
+
+
+def test_a_bundle_that_is_refused_leaves_the_old_one(backend: Backend) -> None:
+    backends = [backend]
+
+    def load(_settings: Settings, _on_step: OnStep) -> Backend:
+        if not backends:
+            raise BundleError("translated otherwise")
+        return backends.pop()
+
+    app = app_that_loads(load, Failures())
+
+    async def scenario() -> httpx2.Response:
+        async with open_client(app) as client:
+            app.state.service.reload()
+            await count_reloads(client, "refused")
+            return await client.post("/v1/translate", json=REQUEST)
+
+    assert asyncio.run(scenario()).json()["model"] == "stub"
+
+
+def test_all_wishes_during_a_reload_are_one_more(backend: Backend) -> None:
+    may_load, begun = threading.Semaphore(1), threading.Semaphore(0)
+    loads: list[int] = []
+
+    def load(_settings: Settings, _on_step: OnStep) -> Backend:
+        loads.append(1)
+        begun.release()
+        may_load.acquire()
+        return replace(backend, engine=StubEngine())
+
+    app = app_that_loads(load, Failures())
+
+    async def scenario() -> None:
+        async with open_client(app) as client:
+            app.state.service.reload()
+            await asyncio.to_thread(lambda: (begun.acquire(), begun.acquire()))
+            app.state.service.reload()
+            app.state.service.reload()
+            may_load.release(5)
+            await count_reloads(client, "swapped", 2)
+
+    asyncio.run(scenario())
+
+    assert len(loads) == 3

@@ -111,3 +111,15 @@ def test_it_serves_until_a_signal_and_ends_in_peace(
 
     assert process.wait(timeout=30) == 0
     assert "drained in_time=True" in process.stderr.read()
+
+
+def test_a_hangup_loads_the_bundle_again(process: subprocess.Popen[str]) -> None:
+    assert process.stderr is not None
+    lines = [process.stderr.readline() for _ in range(3)]
+    assert " ready " in lines[-1]
+
+    process.send_signal(signal.SIGHUP)
+    assert " swapped " in process.stderr.readline()
+    process.send_signal(signal.SIGTERM)
+
+    assert process.wait(timeout=30) == 0
