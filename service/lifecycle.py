@@ -164,6 +164,7 @@ class Service:
             threads=self.settings.threads,
             seconds=time.monotonic() - started,
         )
+        del backend, model, loading  # else what a swap has retired would never be freed
         while self._backend.engine.is_healthy:
             await asyncio.sleep(_HEALTH_CHECK_SECONDS)
         raise EngineFailure("the engine has lost its state; the process must be restarted")

@@ -1,5 +1,7 @@
 import asyncio
+import gc
 import threading
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -190,6 +192,28 @@ def test_what_is_in_ends_on_the_old_model_and_what_comes_goes_to_the_new(
 
     assert asyncio.run(scenario()) == ["stub", "stub", "new"]
     assert engine.drained.is_set()
+
+
+def test_a_swapped_out_model_is_freed_while_the_new_one_serves(backend: Backend) -> None:
+    old = replace(backend, engine=StubEngine())
+    is_gone = weakref.ref(old)
+    backends = [backend, old]
+    del old
+    settings = Settings(timeout_seconds=0.01)
+    app = create_app(settings, lambda *_: backends.pop(), Failures().tell)
+
+    async def scenario() -> None:
+        async with open_client(app) as client:
+            app.state.service.reload()
+            await count_reloads(client, "swapped")
+            for _ in range(100):
+                if is_gone() is None:
+                    return
+                await asyncio.sleep(0.05)
+                gc.collect()
+            raise AssertionError("something still holds the old model")
+
+    asyncio.run(scenario())
 
 
 def test_a_bundle_that_is_refused_leaves_the_old_one(backend: Backend) -> None:
