@@ -110,7 +110,8 @@ def real_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient
 def test_their_sum_makes_the_score_of_a_sentence(
     real_client: TestClient, options: dict[str, Any]
 ) -> None:
-    changes = {"texts": write_sentences("de", 3), "options": {**options, "length_penalty": 0.5}}
+    by_length = {"length_penalty": 0.5, "length_penalty_formula": "plain"}
+    changes = {"texts": write_sentences("de", 3), "options": {**options, **by_length}}
 
     reply = real_client.post("/v1/translate", json={**REQUEST, **changes}).json()
 
