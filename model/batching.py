@@ -1,6 +1,6 @@
 """Draw examples by corpus weight, and batch them by length under a token budget."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from random import Random
@@ -32,6 +32,16 @@ class Batch(NamedTuple):
 
     src_ids: Int[Tensor, "batch source"]
     tgt_ids: Int[Tensor, "batch target"]
+
+    def count_labels(self, pad_id: int) -> int:
+        """How many labels are no padding."""
+        return int((self.tgt_ids[:, 1:] != pad_id).sum())
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same on `device`; a GPU fetches it while it computes."""
+        if device.type == "cpu":
+            return self
+        return Batch(*(side.pin_memory().to(device, non_blocking=True) for side in self))
 
 
 class Position(NamedTuple):
@@ -105,7 +115,7 @@ def bucket(examples: list[Example], batch_tokens: int, random: Random) -> list[l
 
 @dataclass(frozen=True, kw_only=True)
 class Stream:
-    """An endless, repeatable stream of batches: round r is a pure function of seed and r.
+    """An endless, repeatable stream of rounds: round r is a pure function of seed and r.
 
     Attributes:
         corpora: pairs of each corpus, in memory, first language first.
@@ -165,15 +175,6 @@ class Stream:
                 epoch, offset = divmod(place, len(pairs))
                 drawn.append(pairs[_permuted(offset, len(pairs), self.seed + epoch)])
         return drawn
-
-    def batches(self, start: Position) -> Iterator[tuple[list[Example], Position]]:
-        """Batches from `start` on, each with the position after it."""
-        number, skip = start
-        while True:
-            batches = self.round(number)
-            for index in range(skip, len(batches)):
-                yield batches[index], Position(number, index + 1)
-            number, skip = number + 1, 0
 
 
 def _permuted(offset: int, size: int, seed: int) -> int:

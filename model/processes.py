@@ -44,6 +44,8 @@ class Processes:
     def __enter__(self) -> "Processes":
         if self.device.type == "cuda":
             torch.cuda.set_device(self.device)  # where NCCL puts what `gather` sends
+            torch.set_float32_matmul_precision("high")  # TF32, for what autocast leaves alone
+            torch.backends.cuda.enable_cudnn_sdp(False)  # it would plan anew for every shape
         else:
             keep_freed_memory()
         if self.count > 1:
@@ -79,13 +81,12 @@ class Processes:
         dist.all_reduce(raised, dist.ReduceOp.MAX)
         return bool(raised.item())
 
-    def sum(self, value: float) -> float:
-        """The sum of `value` over all processes; all must ask."""
-        if self.count == 1:
-            return value
-        total = torch.tensor(value, dtype=torch.float64, device=self.device)
-        dist.all_reduce(total)
-        return float(total.item())
+    def sum(self, value: Tensor) -> Tensor:
+        """The sum of the scalar `value` over all processes; all must ask."""
+        if self.count > 1:
+            value = value.clone()
+            dist.all_reduce(value)
+        return value
 
     def add_up(self, tensors: Sequence[Tensor]) -> None:
         """Replace each tensor by its sum over all processes, in place; all must ask."""

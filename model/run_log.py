@@ -62,11 +62,11 @@ class RunLog:
     ) -> None:
         """One line and one point for the updates up to `last`, which took `seconds`."""
         tokens = sum(report.target_tokens for report in reports)
-        loss = sum(report.loss * report.target_tokens for report in reports) / tokens
+        loss = sum(float(report.loss) * report.target_tokens for report in reports) / tokens
         points = {
             "loss": loss,
             "learning_rate": reports[-1].learning_rate,
-            "gradient_norm": reports[-1].gradient_norm,
+            "gradient_norm": float(reports[-1].gradient_norm),
             "tokens_per_second": tokens / seconds,
         }
         speed = f"loss {loss:.3f}  {tokens / seconds:,.0f} tokens/s"

@@ -12,7 +12,7 @@ from random import Random
 import torch
 
 from model import checkpoint
-from model.batching import Direction, Stream
+from model.batching import ROUND_SENTENCES, Direction, Stream
 from model.checkpoint import Checkpoint
 from model.corpus import Pair, PairFilter, load_corpus
 from model.held_out import load_validation, sides, test
@@ -117,6 +117,7 @@ class Run:
             augment=self.recipe.augment,
             batch_tokens=self.recipe.train.batch_tokens,
             seed=self.recipe.train.seed,
+            round_sentences=max(ROUND_SENTENCES, 2 * self.recipe.train.batch_tokens),
         )
         final_stream = replace(stream, directions=self._directions(is_final=True))
         return Trainer(self.recipe, tokenizer, (stream, final_stream), self.processes)

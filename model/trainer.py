@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from model import checkpoint
-from model.batching import Example, Position, Stream, to_batch
+from model.batching import Batch, Position, Stream
 from model.checkpoint import Checkpoint
+from model.loader import Loader, worker_count
 from model.loss import Objective
 from model.muon import Muon
 from model.processes import Processes
@@ -44,11 +46,14 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True)
 class UpdateReport:
-    """What one update saw: mean loss a label in nats, labels, gradient norm, learning rate."""
+    """What one update saw: mean loss a label in nats, labels, gradient norm, learning rate.
 
-    loss: float
+    Loss and norm are scalars on the device: reading them waits for it, so nobody should at once.
+    """
+
+    loss: Float[Tensor, ""]
     target_tokens: int
-    gradient_norm: float
+    gradient_norm: Float[Tensor, ""]
     learning_rate: float
 
 
@@ -80,8 +85,9 @@ class Trainer:
         self.tokenizer = tokenizer
         self.processes = processes
         self.progress = Progress()
-        self._streams = streams
-        self._batches: Iterator[tuple[list[Example], Position]] | None = None
+        workers = worker_count(processes.device, processes.count)
+        self._loaders = [Loader(stream, workers) for stream in streams]
+        self._batches: Iterator[tuple[Batch, Position]] | None = None
         torch.manual_seed(recipe.train.seed)
         self.model = Transformer(recipe.model).to(processes.device)
         self.precision = recipe.train.precision
@@ -132,7 +138,7 @@ class Trainer:
         number = self.progress.update + 1
         torch.manual_seed(hash((config.seed, number, self.processes.rank)))
         batches = self._next_batches(config.accumulation)
-        labels = sum(len(example.tgt_ids) - 1 for batch in batches for example in batch)
+        labels = sum(batch.count_labels(self.tokenizer.pad_id) for batch in batches)
         rate = learning_rate(
             number,
             peak=config.peak_learning_rate,
@@ -147,39 +153,37 @@ class Trainer:
         self.model.train()
         self.model.zero_grad()
         mine = batches[self.processes.rank :: self.processes.count]
-        loss = sum(self._backward(batch, labels, is_last=batch is mine[-1]) for batch in mine)
+        losses = [self._backward(batch, labels, is_last=batch is mine[-1]) for batch in mine]
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm or float("inf"))
         for optimizer in self._optimizers:
             optimizer.step()
         self.progress.update = number
         self.progress.target_tokens += labels
         return UpdateReport(
-            loss=self.processes.sum(loss),
+            loss=self.processes.sum(torch.stack(losses).sum()),
             target_tokens=labels,
-            gradient_norm=float(norm),
+            gradient_norm=norm,
             learning_rate=rate,
         )
 
-    def _next_batches(self, count: int) -> list[list[Example]]:
+    def _next_batches(self, count: int) -> list[Batch]:
         """The next `count` batches of the stream, the same in every process."""
         config, done = self.recipe.train, self.progress.update
         final_start = config.max_updates - config.final_updates
         if done == final_start:  # another mix, from its next round on
             self.progress.position = Position(self.progress.position.round + 1, 0)
         if self._batches is None or done == final_start:
-            stream = self._streams[done >= final_start]
-            self._batches = stream.batches(self.progress.position)
+            loader = self._loaders[done >= final_start]
+            self._batches = loader.batches(self.progress.position)
         batches = []
         for _ in range(count):
             batch, self.progress.position = next(self._batches)
             batches.append(batch)
         return batches
 
-    def _backward(self, examples: list[Example], labels: int, *, is_last: bool) -> float:
+    def _backward(self, batch: Batch, labels: int, *, is_last: bool) -> Float[Tensor, ""]:
         """Add the gradient of one batch; return its share of the update's mean loss."""
-        batch = to_batch(examples, self.tokenizer.pad_id)
-        src_ids = batch.src_ids.to(self.processes.device)
-        tgt_ids = batch.tgt_ids.to(self.processes.device)
+        src_ids, tgt_ids = batch.to(self.processes.device)
         waits = isinstance(self._forward, DistributedDataParallel) and not is_last
         with self._forward.no_sync() if waits else contextlib.nullcontext():  # type: ignore[operator]
             with torch.autocast(
@@ -190,7 +194,7 @@ class Trainer:
                 loss: Tensor = self._forward(src_ids, tgt_ids) / labels
             # Processes average their gradients; the sum over labels wants them added.
             (loss * self.processes.count).backward()
-        return float(loss.detach())
+        return loss.detach()
 
     def checkpoint(self, *, with_optimizer: bool) -> Checkpoint:
         """The run as it stands; with the optimiser it can go on, without it can be used."""

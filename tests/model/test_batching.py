@@ -1,7 +1,6 @@
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
-from itertools import islice, pairwise
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -12,7 +11,6 @@ from model.augment import AugmentConfig
 from model.batching import (
     Direction,
     Example,
-    Position,
     Stream,
     _permuted,
     bucket,
@@ -272,15 +270,6 @@ def test_examples_that_are_too_long_are_left_out(stream: Stream) -> None:
 
     assert 0 < len(lengths) < 40
     assert max(lengths) <= 10
-
-
-def test_the_stream_from_any_position_is_the_tail_of_the_stream(stream: Stream) -> None:
-    whole = list(islice(stream.batches(Position(0, 0)), 30))
-    assert whole[-1][1].round >= 2  # else the test proves nothing about rounds
-
-    for taken in range(1, 30):
-        tail: Iterator[tuple[list[Example], Position]] = stream.batches(whole[taken - 1][1])
-        assert list(islice(tail, 30 - taken)) == whole[taken:]
 
 
 def test_batches_of_one_round_come_in_no_order_of_length(stream: Stream) -> None:

@@ -16,7 +16,7 @@ with Processes() as processes:
     assert processes.leads == (processes.rank == 0)
     assert processes.any(processes.rank == 1) is True
     assert processes.any(False) is False
-    assert processes.sum(0.5 + processes.rank) == 2.0
+    assert processes.sum(torch.tensor(0.5 + processes.rank)).item() == 2.0
     assert processes.gather({"rank": processes.rank}) == [{"rank": 0}, {"rank": 1}]
     shares = [torch.full((2, 3), 1.0 + processes.rank), torch.tensor([float(processes.rank)])]
     processes.add_up(shares)
@@ -27,7 +27,7 @@ with Processes() as processes:
 def test_a_process_alone_is_a_group_of_one_that_leads() -> None:
     with Processes() as processes:
         assert (processes.count, processes.rank, processes.leads) == (1, 0, True)
-        assert processes.sum(1.5) == 1.5
+        assert processes.sum(torch.tensor(1.5)).item() == 1.5
         assert processes.gather("x") == ["x"]
         share = torch.ones(2)
         processes.add_up([share])
