@@ -1,4 +1,4 @@
-"""The one command: `dragoman train | evaluate | export | serve | translate | doctor`.
+"""The one command: `dragoman train | evaluate | export | serve | translate | doctor`, and more.
 
 Each sub-command imports its package only when it runs, so that serving needs no PyTorch, and help
 needs nothing at all.
@@ -52,6 +52,11 @@ class Command:
 COMMANDS = {
     "train": Command(
         main=main_of("model.train"), extra="train", summary="train a model from a recipe (TOML)"
+    ),
+    "back-translate": Command(
+        main=main_of("model.back_translate"),
+        extra="train",
+        summary="make sources for sentences that have none, to train on",
     ),
     "evaluate": Command(
         main=evaluate, extra="train", summary="print BLEU and chrF on a test set, check behaviour"

@@ -10,6 +10,7 @@ from model.tokenizer import Tokenizer
 from model.transformer import Transformer
 
 BATCH_SENTENCES = 64
+GPU_BATCH_SENTENCES = 4096
 
 
 def max_target_tokens(num_source_tokens: int) -> int:
@@ -33,8 +34,9 @@ def translate(
     sources = [make_example(tokenizer, target_language, Pair(text, "")).src_ids for text in texts]
     order = sorted(range(len(sources)), key=lambda index: len(sources[index]))
     translated = [""] * len(texts)
-    for start in range(0, len(order), BATCH_SENTENCES):
-        rows = order[start : start + BATCH_SENTENCES]
+    size = GPU_BATCH_SENTENCES if model.embedding.weight.is_cuda else BATCH_SENTENCES
+    for start in range(0, len(order), size):
+        rows = order[start : start + size]
         batch = [sources[row] for row in rows]
         if beam_size == 1:
             found = greedy_search(model, tokenizer, batch, max_target_tokens(len(batch[-1])))

@@ -1,0 +1,75 @@
+"""Make sources for sentences that have none: `dragoman back-translate CHECKPOINT`.
+
+A model of the other direction translates them, greedily, so that they can be learnt as targets.
+
+Source: Sennrich et al. 2016, "Improving Neural Machine Translation Models with Monolingual Data".
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from model import checkpoint
+from model.checkpoint import Checkpoint
+from model.corpus import read_lines
+from model.processes import Processes
+from model.validate import translate
+
+
+def pairs_from(saved: Checkpoint, source: str, target: str, texts: Sequence[str]) -> list[str]:
+    """Translate `texts` from `source` into `target`, on a GPU if there is one.
+
+    Returns:
+        The lines of a corpus, "first TAB second" in the order of the checkpoint's languages;
+        a translation has no tab.
+
+    Raises:
+        ValueError: if the checkpoint has no such direction.
+    """
+    if (source, target) not in saved.directions:
+        known = ", ".join("-".join(pair) for pair in saved.directions)
+        raise ValueError(f"the checkpoint translates {known}, not {source}-{target}")
+    processes = Processes()
+    model = saved.build().to(processes.device)
+    with torch.autocast(
+        processes.device.type, dtype=torch.bfloat16, enabled=processes.multiplies_bfloat16
+    ):
+        translated = translate(model, saved.tokenizer, target, texts)
+    is_first = source == saved.languages[0]
+    return [
+        "\t".join((text, made) if is_first else (made, text))
+        for text, made in zip(texts, (each.replace("\t", " ") for each in translated), strict=True)
+    ]
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="dragoman back-translate", description=__doc__)
+    parser.add_argument("checkpoint", type=Path, help="a model of the other direction")
+    parser.add_argument("--from", dest="source", required=True, help="language of the sentences")
+    parser.add_argument("--to", dest="target", required=True, help="language to make")
+    parser.add_argument("--input", type=Path, required=True, help="sentences, one a line; .xz too")
+    parser.add_argument("--output", type=Path, required=True, help="the corpus, a .tsv file")
+    return parser
+
+
+def main(argv: Sequence[str]) -> int:
+    """Write the corpus; the exit code is 0, or 2 if something was refused."""
+    arguments = make_parser().parse_args(argv)
+    try:
+        saved = checkpoint.load(arguments.checkpoint)
+        texts = list(read_lines(arguments.input))
+        lines = pairs_from(saved, arguments.source, arguments.target, texts)
+        arguments.output.parent.mkdir(parents=True, exist_ok=True)
+        arguments.output.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    except (ValueError, OSError) as error:
+        print(f"dragoman back-translate: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,88 @@
+import lzma
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from model import back_translate, checkpoint
+from model.checkpoint import Checkpoint
+from model.corpus import Pair, read_pairs
+from model.tokenizer import Tokenizer
+from model.transformer import Transformer
+from model.validate import translate
+from tests.model.conftest import MakeConfig
+
+TEXTS = ["the dog sees the cat", "the man", "", "a\u2028b", "the old house"]
+
+
+@pytest.fixture
+def saved(make_config: MakeConfig, tokenizer: Tokenizer) -> Checkpoint:
+    config = make_config(vocab_size=tokenizer.vocab_size)
+    return Checkpoint(
+        model=config,
+        weights=Transformer(config).state_dict(),
+        tokenizer=tokenizer,
+        languages=("en", "de"),
+        directions=(("en", "de"), ("de", "en")),
+        history={},
+        extra={},
+    )
+
+
+@pytest.fixture
+def run(tmp_path: Path, saved: Checkpoint) -> Callable[..., int]:
+    checkpoint.save(tmp_path / "model.safetensors", saved)
+    with lzma.open(tmp_path / "mono.xz", "wt", encoding="utf-8") as file:
+        file.write("".join(f"{text}\n" for text in TEXTS))
+
+    def run(source: str, target: str, **paths: Path) -> int:
+        given = {"input": tmp_path / "mono.xz", "output": tmp_path / "back/out.tsv", **paths}
+        options = [part for name, path in given.items() for part in (f"--{name}", str(path))]
+        arguments = [str(tmp_path / "model.safetensors"), "--from", source, "--to", target]
+        return back_translate.main([*arguments, *options])
+
+    return run
+
+
+@pytest.mark.parametrize(("source", "target"), [("de", "en"), ("en", "de")])
+def test_a_corpus_in_the_order_of_the_languages_is_written(
+    run: Callable[..., int], saved: Checkpoint, tmp_path: Path, source: str, target: str
+) -> None:
+    made = translate(saved.build(), saved.tokenizer, target, TEXTS)
+
+    assert run(source, target) == 0
+
+    pairs = list(read_pairs(tmp_path / "back/out.tsv"))
+    sides = [Pair(own, other) for own, other in zip(TEXTS, made, strict=True)]
+    assert pairs == (sides if source == "en" else [Pair(other, own) for own, other in sides])
+
+
+def test_a_tab_that_the_model_writes_does_not_part_the_line(
+    saved: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tabs(model: Any, tokenizer: Any, target: str, texts: Sequence[str]) -> list[str]:
+        return ["a\tb"] * len(texts)
+
+    monkeypatch.setattr(back_translate, "translate", tabs)
+
+    assert back_translate.pairs_from(saved, "de", "en", ["eins"]) == ["a b\teins"]
+
+
+def test_a_direction_that_the_model_lacks_is_refused(
+    run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("de", "fr") == 2
+
+    assert capsys.readouterr().err == (
+        "dragoman back-translate: the checkpoint translates en-de, de-en, not de-fr\n"
+    )
+    assert not (tmp_path / "back").exists()
+
+
+def test_a_missing_file_is_refused(
+    run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("de", "en", input=tmp_path / "none.de") == 2
+
+    assert "none.de" in capsys.readouterr().err
