@@ -26,8 +26,11 @@ class LayerNorm(nn.Module):
         self.epsilon = 1e-5
 
     def forward(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
-        # The fused kernel: the same sums, in float32 under autocast, in one pass over memory.
-        return nn.functional.layer_norm(x, x.shape[-1:], self.gain, self.bias, self.epsilon)
+        # The fused kernel sums in float32, whatever it reads. Autocast would have it write float32
+        # too, for the next product to cast back: twice the bytes for nothing.
+        gain, bias = self.gain.to(x.dtype), self.bias.to(x.dtype)
+        with torch.autocast(x.device.type, enabled=False):
+            return nn.functional.layer_norm(x, x.shape[-1:], gain, bias, self.epsilon)
 
 
 class AddNorm(nn.Module):
