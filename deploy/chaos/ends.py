@@ -6,9 +6,8 @@ import subprocess
 from pathlib import Path
 
 from deploy.chaos.promise import Outcome, Scenario, judge
-from deploy.chaos.server import STOP_SECONDS, serving
+from deploy.chaos.server import STOP_SECONDS, ask, attempt, serving
 from deploy.chaos.storm import LONG_TEXT, SENTENCE
-from deploy.loadtest.http_client import Answer, Connection
 
 NUM_CLIENTS = 16
 LOAD_SECONDS = 0.3  # until the signal: requests are being decoded, none has ended
@@ -17,13 +16,13 @@ READY_SECONDS = 20.0
 
 async def _kill(bundle: Path) -> Outcome:
     async with serving(bundle) as server:
-        before = await _ask(server.url, SENTENCE)
-        load = [asyncio.create_task(_try(server.url, LONG_TEXT)) for _ in range(NUM_CLIENTS)]
+        before = await ask(server.url, SENTENCE)
+        load = [asyncio.create_task(attempt(server.url, LONG_TEXT)) for _ in range(NUM_CLIENTS)]
         await asyncio.sleep(LOAD_SECONDS)
         server.process.kill()
         lost = (await asyncio.gather(*load)).count(None)
     async with serving(bundle) as server:
-        after, seconds = await _ask(server.url, SENTENCE), server.start_seconds
+        after, seconds = await ask(server.url, SENTENCE), server.start_seconds
     return judge(
         before.status == 200 and after == before and seconds < READY_SECONDS,
         f"{lost} of {NUM_CLIENTS} requests lost; ready {seconds:.1f} s after the restart; "
@@ -33,12 +32,12 @@ async def _kill(bundle: Path) -> Outcome:
 
 async def _terminate(bundle: Path) -> Outcome:
     async with serving(bundle) as server:
-        load = [asyncio.create_task(_try(server.url, LONG_TEXT)) for _ in range(NUM_CLIENTS)]
+        load = [asyncio.create_task(attempt(server.url, LONG_TEXT)) for _ in range(NUM_CLIENTS)]
         await asyncio.sleep(LOAD_SECONDS)
         open_requests = sum(not task.done() for task in load)
         server.process.send_signal(signal.SIGTERM)
         await asyncio.sleep(LOAD_SECONDS)
-        late = await _try(server.url, SENTENCE)
+        late = await attempt(server.url, SENTENCE)
         answers = await asyncio.gather(*load)
         try:
             code = str(await server.ended(STOP_SECONDS))
@@ -53,19 +52,6 @@ async def _terminate(bundle: Path) -> Outcome:
         f"{answered} of {NUM_CLIENTS} answered, {open_requests} of them open at the signal; then a "
         f"new one {'refused' if late is None else f'got {late.status}'}; exit code {code}",
     )
-
-
-async def _ask(url: str, text: str) -> Answer:
-    async with Connection(url) as connection:
-        return await connection.translate(text, "en", "de")
-
-
-async def _try(url: str, text: str) -> Answer | None:
-    """None if the connection was refused or lost."""
-    try:
-        return await _ask(url, text)
-    except (OSError, EOFError):
-        return None
 
 
 KILL = Scenario(

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.loadtest.http_client import Connection
+from deploy.loadtest.http_client import TIMEOUT_SECONDS, Answer, Connection
 
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
@@ -86,6 +86,24 @@ async def serving(bundle: Path) -> AsyncIterator[Server]:
             yield Server(url=url, process=process, start_seconds=time.monotonic() - started)
         finally:
             process.kill()
+
+
+async def ask(url: str, text: str, timeout_seconds: float = TIMEOUT_SECONDS) -> Answer:
+    """Have one text translated, over a connection of its own.
+
+    Raises:
+        OSError, EOFError: if the connection is refused or lost, or the answer takes too long.
+    """
+    async with Connection(url, timeout_seconds) as connection:
+        return await connection.translate(text, "en", "de")
+
+
+async def attempt(url: str, text: str, timeout_seconds: float = TIMEOUT_SECONDS) -> Answer | None:
+    """As `ask`; None if there is no answer."""
+    try:
+        return await ask(url, text, timeout_seconds)
+    except (OSError, EOFError):
+        return None
 
 
 async def is_ready(url: str) -> bool:

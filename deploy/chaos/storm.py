@@ -6,7 +6,7 @@ from pathlib import Path
 from random import Random
 
 from deploy.chaos.promise import Outcome, Scenario, judge
-from deploy.chaos.server import Server, serving
+from deploy.chaos.server import Server, ask, serving
 from deploy.loadtest.http_client import Connection
 
 NUM_CLIENTS = 100
@@ -21,15 +21,15 @@ SEED = 1
 
 async def _storm(bundle: Path) -> Outcome:
     async with serving(bundle) as server:
-        before, tokens_before = await _ask(server, SENTENCE), await server.metric(TARGET)
-        await _ask(server, LONG_TEXT)
+        before, tokens_before = await ask(server.url, SENTENCE), await server.metric(TARGET)
+        await ask(server.url, LONG_TEXT)
         asked_tokens = NUM_CLIENTS * (await server.metric(TARGET) - tokens_before)
         random = Random(SEED)
         waits = [random.uniform(0.01, LONGEST_WAIT_SECONDS) for _ in range(NUM_CLIENTS)]
         gone = sum(await asyncio.gather(*(_leave(server.url, wait) for wait in waits)))
         freed_seconds = await _until_free(server)
         wasted = await server.metric(WASTED)
-        after = await _ask(server, SENTENCE)
+        after = await ask(server.url, SENTENCE)
     kept = (
         gone > 0 and freed_seconds < FREE_SECONDS and 0 < wasted < asked_tokens / 2
     ) and after == before
@@ -39,11 +39,6 @@ async def _storm(bundle: Path) -> Outcome:
         f"{wasted:.0f} tokens wasted of {asked_tokens:.0f} asked for; "
         f"{'same' if after == before else 'other'} answer afterwards",
     )
-
-
-async def _ask(server: Server, text: str) -> tuple[int, bytes]:
-    async with Connection(server.url) as connection:
-        return await connection.translate(text, "en", "de")
 
 
 async def _leave(url: str, seconds: float) -> bool:
