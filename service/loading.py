@@ -1,6 +1,7 @@
 """From a bundle on disk to a running engine."""
 
 import hashlib
+from concurrent.futures import wait
 
 from service.backend import Backend, OnStep
 from service.bundle import GOLDEN, MANIFEST, Bundle, load_bundle
@@ -15,6 +16,9 @@ from service.served_model import ServedModel
 from service.settings import Settings
 from service.tokenizer import Tokenizer
 from service.translate import JobSink
+
+_GOLDEN_SECONDS = 60.0
+"""For all golden examples together; the bundled ones take 0.02 s on two idle cores."""
 
 
 def load_backend(settings: Settings, on_step: OnStep) -> Backend:
@@ -44,7 +48,8 @@ def check_golden(bundle: Bundle, engine: JobSink, limits: EngineLimits) -> None:
     """Translate the golden examples that fit the limits; it warms the engine up, too.
 
     Raises:
-        BundleError: if this machine translates one of them otherwise than the export did.
+        BundleError: if this machine translates one of them otherwise than the export did, or not
+            within `_GOLDEN_SECONDS`.
     """
     jobs = {
         example: Job(
@@ -57,11 +62,13 @@ def check_golden(bundle: Bundle, engine: JobSink, limits: EngineLimits) -> None:
     }
     for job in jobs.values():
         engine.submit(job)
+    path = bundle.path / GOLDEN
+    if wait([job.future for job in jobs.values()], _GOLDEN_SECONDS).not_done:
+        raise BundleError(f"{path}: not all of it was translated in {_GOLDEN_SECONDS:g} seconds")
     eos_id = bundle.manifest.special_ids.eos_id
     for example, job in jobs.items():
         found = job.future.result().hypotheses[0].token_ids
         if found != tuple(token_id for token_id in example.target_ids if token_id != eos_id):
-            path = bundle.path / GOLDEN
             raise BundleError(
                 f"{path}: {example.text!r} is translated otherwise than by the export"
             )

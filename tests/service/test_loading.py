@@ -37,6 +37,16 @@ def test_a_golden_example_that_comes_out_otherwise_is_named(engine: StubEngine) 
         check_golden(bundle_with("Hallo", "HELLO"), engine, Settings().engine_limits(256))
 
 
+def test_golden_examples_that_take_too_long_are_given_up(
+    engine: StubEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "_GOLDEN_SECONDS", 0.01)
+    engine.gate.clear()
+
+    with pytest.raises(BundleError, match=r"golden\.json: not all of it was translated in 0\.01 s"):
+        check_golden(bundle_with("Hallo", "HALLO"), engine, Settings().engine_limits(256))
+
+
 def test_a_golden_example_beyond_the_limits_is_left_out(engine: StubEngine) -> None:
     limits = Settings(max_source_tokens=8).engine_limits(256)
 
