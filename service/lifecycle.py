@@ -54,8 +54,9 @@ class Service:
         self._backend: Backend | None = None
         self._reload_wanted = asyncio.Event()
         self._loading: asyncio.Task[Backend] | None = None
-        self._retired: dict[int, Backend] = {}
-        self._retiring: set[asyncio.Task[None]] = set()
+        self._reloading: asyncio.Task[NoReturn] | None = None
+        self._retired: Backend | None = None
+        self._retiring: asyncio.Task[None] | None = None
 
     @property
     def is_ready(self) -> bool:
@@ -92,17 +93,21 @@ class Service:
         """Load in the background, so that probes are answered meanwhile; drain at the end."""
         watching = asyncio.create_task(self._watch(self._start_loading()))
         watching.add_done_callback(self._report_failure)
-        reloading = asyncio.create_task(self._reload_when_wanted(watching))
         try:
             yield
         finally:
-            for task in (watching, reloading, *self._retiring):
-                task.cancel()
+            for task in (watching, self._reloading, self._retiring):
+                if task:
+                    task.cancel()
             self._phase = Phase.DRAINING
             await self._drain()
 
     def reload(self) -> None:
-        """Want the bundle to be loaded again; while one is loading, all wishes are one more."""
+        """Want the bundle to be loaded again.
+
+        All wishes while one is loading, the first one too, or while a model that was swapped out
+        still serves, are one more: there are never more than two models.
+        """
         self._reload_wanted.set()
 
     def _start_loading(self) -> asyncio.Task[Backend]:
@@ -111,11 +116,12 @@ class Service:
         )
         return self._loading
 
-    async def _reload_when_wanted(self, watching: asyncio.Task[NoReturn]) -> None:
-        while not watching.done():
+    async def _reload_when_wanted(self) -> NoReturn:
+        while True:
             await self._reload_wanted.wait()
-            if self._loading:
-                await asyncio.wait((self._loading,))
+            if self._retiring and not self._retiring.done():
+                log_event(logging.INFO, "reload_waits", reason="the model before still serves")
+                await self._retiring
             self._reload_wanted.clear()
             await self._reload()
 
@@ -132,16 +138,15 @@ class Service:
         self._service_metrics.count_reload("swapped")
         log_event(logging.INFO, "swapped", version=backend.model.version)
         if old:
-            task = asyncio.create_task(self._retire(old))
-            self._retiring.add(task)
-            task.add_done_callback(self._retiring.discard)
+            self._retired = old
+            self._retiring = asyncio.create_task(self._retire())
 
-    async def _retire(self, old: Backend) -> None:
+    async def _retire(self) -> None:
         """Stop an engine when no request can want it any more: none lasts longer than the limit."""
-        self._retired[id(old)] = old
         await asyncio.sleep(self.settings.timeout_seconds)
-        await asyncio.to_thread(old.engine.drain, self.settings.drain_seconds)
-        del self._retired[id(old)]
+        assert self._retired, "only a swap sets it, and waits for this. This is a bug."
+        await asyncio.to_thread(self._retired.engine.drain, self.settings.drain_seconds)
+        self._retired = None
 
     def _show(self, backend: Backend) -> None:
         self._service_metrics.show_model(backend.model, self.settings.threads)
@@ -153,6 +158,7 @@ class Service:
         backend = await asyncio.shield(loading)
         self._backend = backend
         self._phase = Phase.READY
+        self._reloading = asyncio.create_task(self._reload_when_wanted())
         model = backend.model
         self._show(backend)
         log_event(
@@ -176,9 +182,7 @@ class Service:
 
     async def _drain(self) -> None:
         """Drain what serves, what served, and what was about to."""
-        engines = [
-            backend.engine for backend in (self._backend, *self._retired.values()) if backend
-        ]
+        engines = [backend.engine for backend in (self._backend, self._retired) if backend]
         if self._loading:
             await asyncio.wait((self._loading,))
             if self._loading.exception() is None:

@@ -33,8 +33,10 @@ class Failures(list[BaseException]):
         self.told.set()
 
 
-def app_that_loads(load: Callable[[Settings, OnStep], Backend], failures: Failures) -> FastAPI:
-    return create_app(Settings(), load, failures.tell)
+def app_that_loads(
+    load: Callable[[Settings, OnStep], Backend], failures: Failures, timeout_seconds: float = 30.0
+) -> FastAPI:
+    return create_app(Settings(timeout_seconds=timeout_seconds), load, failures.tell)
 
 
 def test_while_loading_the_process_lives_and_takes_no_requests(backend: Backend) -> None:
@@ -199,8 +201,7 @@ def test_a_swapped_out_model_is_freed_while_the_new_one_serves(backend: Backend)
     is_gone = weakref.ref(old)
     backends = [backend, old]
     del old
-    settings = Settings(timeout_seconds=0.01)
-    app = create_app(settings, lambda *_: backends.pop(), Failures().tell)
+    app = app_that_loads(lambda *_: backends.pop(), Failures(), timeout_seconds=0.01)
 
     async def scenario() -> None:
         async with open_client(app) as client:
@@ -245,7 +246,7 @@ def test_all_wishes_during_a_reload_are_one_more(backend: Backend) -> None:
         may_load.acquire()
         return replace(backend, engine=StubEngine())
 
-    app = app_that_loads(load, Failures())
+    app = app_that_loads(load, Failures(), timeout_seconds=0.01)
 
     async def scenario() -> None:
         async with open_client(app) as client:
@@ -259,3 +260,68 @@ def test_all_wishes_during_a_reload_are_one_more(backend: Backend) -> None:
     asyncio.run(scenario())
 
     assert len(loads) == 3
+
+
+def test_a_wish_during_the_first_load_is_granted_after_it(backend: Backend) -> None:
+    may_load, engines = threading.Event(), [StubEngine(), StubEngine()]
+    loads: list[StubEngine] = []
+
+    def load(_settings: Settings, _on_step: OnStep) -> Backend:
+        may_load.wait()
+        loads.append(engines[len(loads)])
+        return replace(backend, engine=loads[-1])
+
+    app = app_that_loads(load, Failures())
+
+    async def scenario() -> None:
+        app.state.service.reload()  # before there is anything, as a signal may come
+        transport = httpx2.ASGITransport(app)
+        client = httpx2.AsyncClient(transport=transport, base_url="http://test")
+        async with app.router.lifespan_context(app), client:
+            app.state.service.reload()
+            may_load.set()
+            await count_reloads(client, "swapped")
+
+    asyncio.run(scenario())
+
+    assert loads == engines
+
+
+def test_a_wish_during_a_first_load_that_fails_is_dropped() -> None:
+    may_load, loads = threading.Event(), []
+
+    def load(_settings: Settings, _on_step: OnStep) -> Backend:
+        loads.append(1)
+        may_load.wait()
+        raise BundleError("manifest.json is missing")
+
+    failures = Failures()
+    app = app_that_loads(load, failures)
+    with TestClient(app):
+        app.state.service.reload()
+        may_load.set()
+        failures.told.wait()
+
+    assert loads == [1]
+
+
+def test_quick_reloads_never_have_more_than_two_models(backend: Backend) -> None:
+    engines: list[StubEngine] = []
+    held: list[int] = []
+
+    def load(_settings: Settings, _on_step: OnStep) -> Backend:
+        engines.append(StubEngine())
+        held.append(sum(not engine.drained.is_set() for engine in engines))
+        return replace(backend, engine=engines[-1])
+
+    app = app_that_loads(load, Failures(), timeout_seconds=0.02)
+
+    async def scenario() -> None:
+        async with open_client(app) as client:
+            for count in range(1, 4):
+                app.state.service.reload()
+                await count_reloads(client, "swapped", count)
+
+    asyncio.run(scenario())
+
+    assert held == [1, 2, 2, 2]
