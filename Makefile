@@ -8,6 +8,9 @@ VENV ?= .venv
 ARGS ?=
 LIBRETRANSLATE_VERSION := 1.9.6
 
+# onnxruntime reports to its vendor otherwise; ours sets it by itself, the benchmark's peers do not.
+export ORT_DISABLE_TELEMETRY := 1
+
 # Every install, the build backend's included, takes its versions from constraints.txt.
 # Newer pips read PIP_BUILD_CONSTRAINT for the backend, older ones PIP_CONSTRAINT for both.
 PIP_INSTALL := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \

@@ -1,11 +1,14 @@
 """Run the two graphs plainly, one segment at a time: enough to check them, too slow to serve."""
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before the import, or it reports to its vendor
 import onnxruntime
 
 from export.errors import SignatureMismatch

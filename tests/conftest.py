@@ -8,6 +8,8 @@ from importlib.util import find_spec
 import hypothesis
 import pytest
 
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # some tests import onnxruntime before our packages do
+
 SEED = int(os.environ.get("TEST_SEED", "20170612"))
 
 # By default each run draws the same examples; `--hypothesis-profile=explore` looks for new ones.

@@ -1,10 +1,15 @@
 """The two graphs: the only user of onnxruntime."""
 
+import os
 from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+
+# Since 1.29 it reports every session to its vendor, unless this is set before it is imported:
+# `disable_telemetry_events` comes too late. It would also keep an identifier on the disk.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 import onnxruntime
 
 from service.bundle import Bundle, Sizes
