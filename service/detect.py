@@ -1,9 +1,14 @@
 """Which of the bundle's languages a text is in."""
 
+import lzma
+from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
+from io import BytesIO
 
+import numpy as np
 from py3langid.langid import (  # type: ignore[import-untyped]
+    MODEL_DIR,
     MODEL_FILE,
     LanguageIdentifier,
 )
@@ -37,7 +42,7 @@ class Detector:
 
     def __init__(self, languages: Iterable[str]) -> None:
         self._languages = tuple(languages)
-        self._identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+        self._identifier = _load_identifier()
         self._identifier.set_languages(self._languages)
 
     def rank(self, text: str) -> list[Detection]:
@@ -46,3 +51,24 @@ class Detector:
             return [Detection(language=code, confidence=0.0) for code in self._languages]
         ranked = self._identifier.rank(text[:_MAX_CHARACTERS])
         return [Detection(language=code, confidence=float(share)) for code, share in ranked]
+
+
+def _load_identifier() -> LanguageIdentifier:
+    """As `LanguageIdentifier.from_model_file`, but in memory.
+
+    That writes 68 MB to a temporary file, for which a full disk or a read-only root has no place.
+    """
+    with lzma.open(MODEL_DIR / MODEL_FILE) as file, np.load(BytesIO(file.read())) as model:
+        next_state, row = (
+            array(model[name].dtype.char, model[name].tobytes())
+            for name in ("nextmove", "nextmove_row")
+        )
+        return LanguageIdentifier(
+            model["ptc"],
+            model["pc"],
+            model["classes"].tolist(),
+            next_state,
+            model["out_feat"].tolist(),
+            norm_probs=True,
+            tk_row=row,
+        )

@@ -1,4 +1,7 @@
+import tempfile
+
 import pytest
+from py3langid.langid import MODEL_FILE, LanguageIdentifier  # type: ignore[import-untyped]
 
 from service.detect import Detector
 
@@ -29,3 +32,16 @@ def test_only_languages_of_the_bundle_are_found(detector: Detector) -> None:
     ranked = detector.rank("Bonjour le monde, comment allez-vous ?")
 
     assert {detection.language for detection in ranked} == {"de", "en"}
+
+
+def test_it_answers_as_the_library_and_needs_no_place_to_write(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    text = "Das Wetter is nice heute."
+    reference = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    reference.set_languages(("de", "en"))
+    monkeypatch.setattr(tempfile, "TemporaryFile", None)
+
+    ranked = [(found.language, found.confidence) for found in Detector(("de", "en")).rank(text)]
+
+    assert ranked == [(code, float(share)) for code, share in reference.rank(text)]
