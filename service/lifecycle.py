@@ -16,9 +16,12 @@ from service.errors import EngineFailure, NotReady
 from service.logs import log_event
 from service.metrics import EngineMetrics, RequestMetrics, ServiceMetrics
 from service.settings import Settings
+from service.threads import start_threads
 from service.translate import Translator
 
 _HEALTH_CHECK_SECONDS = 0.5
+_MORE_THREADS = 4
+"""Beside as many as decode: for texts to be cut and joined, while a model is loaded or drained."""
 
 OnFailure = Callable[[BaseException], None]
 
@@ -91,6 +94,8 @@ class Service:
     @asynccontextmanager
     async def run(self) -> AsyncIterator[None]:
         """Load in the background, so that probes are answered meanwhile; drain at the end."""
+        pool = start_threads(self.settings.threads + _MORE_THREADS)
+        asyncio.get_running_loop().set_default_executor(pool)
         watching = asyncio.create_task(self._watch(self._start_loading()))
         watching.add_done_callback(self._report_failure)
         try:
