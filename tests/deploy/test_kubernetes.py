@@ -22,10 +22,11 @@ INSTALLATIONS = [
     ("gpu",),
     ("cpu", "monitoring"),
     ("cpu", "ingress"),
+    ("cpu", "traces"),
     ("cpu", "autoscale-hpa"),
     ("gpu", "autoscale-keda"),
-    ("cpu", "autoscale-hpa", "monitoring", "ingress"),
-    ("cpu", "autoscale-keda", "monitoring", "ingress"),
+    ("cpu", "autoscale-hpa", "monitoring", "ingress", "traces"),
+    ("cpu", "autoscale-keda", "monitoring", "ingress", "traces"),
 ]
 # The oldest that knows a preStop of the kind that is used, and the newest with a schema.
 VERSIONS = ("1.30", "1.37")
@@ -182,17 +183,6 @@ def test_a_changed_setting_has_another_name_so_that_pods_are_replaced(render: Re
     assert re.fullmatch(r"dragoman-settings-[a-z0-9]{10}", config_map["metadata"]["name"])
 
 
-def test_no_traffic_is_allowed_but_requests_to_the_one_port(manifests: list[Manifest]) -> None:
-    policies = [manifest["spec"] for manifest in of_kind(manifests, "NetworkPolicy")]
-
-    assert {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]} in policies
-    for policy in policies:
-        assert "egress" not in policy
-        for rule in policy.get("ingress", []):
-            assert rule["from"]
-            assert rule["ports"] == [{"port": "http", "protocol": "TCP"}]
-
-
 def test_selectors_find_the_pods(manifests: list[Manifest]) -> None:
     (deployment,) = of_kind(manifests, "Deployment")
     labels = deployment["spec"]["template"]["metadata"]["labels"].items()
@@ -258,27 +248,6 @@ def test_alerts_and_scalers_name_metrics_that_exist(
 
     assert len(named) >= 3
     assert named <= declared
-
-
-def test_the_ingress_passes_on_streams_and_lets_the_service_answer_first(render: Render) -> None:
-    manifests = render("cpu", "ingress")
-    (ingress,) = of_kind(manifests, "Ingress")
-    (service,) = of_kind(manifests, "Service")
-    prefix = "nginx.ingress.kubernetes.io/proxy-"
-    proxy = {
-        name.removeprefix(prefix): value
-        for name, value in ingress["metadata"]["annotations"].items()
-    }
-    settings = Settings()
-
-    assert proxy["buffering"] == "off"
-    assert int(proxy["read-timeout"]) > settings.timeout_seconds
-    assert int(proxy["body-size"].removesuffix("m")) * 2**20 > settings.max_body_bytes
-    (rule,) = ingress["spec"]["rules"]
-    assert rule["http"]["paths"][0]["backend"]["service"] == {
-        "name": service["metadata"]["name"],
-        "port": {"name": service["spec"]["ports"][0]["name"]},
-    }
 
 
 def test_a_gpu_is_asked_for_only_in_its_overlay(render: Render) -> None:
