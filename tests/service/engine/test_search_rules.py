@@ -9,7 +9,7 @@ import pytest
 from service.engine.job import Hypothesis
 from service.engine.options import DecodingOptions
 from service.engine.search import BeamSearch, SeparateSearch, start_search
-from tests.service.engine.test_search import (
+from tests.service.engine.toy_search import (
     ALL,
     EOS_ID,
     MAX_TOKENS,

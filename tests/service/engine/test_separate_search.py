@@ -10,7 +10,7 @@ from service.engine.job import Hypothesis
 from service.engine.options import DecodingOptions, Sampling
 from service.engine.sampling import draw
 from service.engine.search import BeamSearch, SeparateSearch, start_search
-from tests.service.engine.test_search import (
+from tests.service.engine.toy_search import (
     EOS_ID,
     MAX_TOKENS,
     TOLERANCE,
