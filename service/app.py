@@ -15,6 +15,7 @@ from service.problems import install_problem_handlers
 from service.settings import Settings
 
 if TYPE_CHECKING:
+    from fastapi.telemetry import TelemetryConfig
     from opentelemetry.sdk.trace import TracerProvider
 
 
@@ -43,15 +44,7 @@ def create_app(settings: Settings, load: LoadBackend, on_failure: OnFailure) -> 
         redoc_url=None,
         redirect_slashes=False,  # a redirect of a POST loses its body in some clients
         lifespan=lifespan,
-        telemetry={
-            "tracing": traces is not None,
-            "tracer_provider": traces,
-            "operation_spans": False,
-            "metrics": False,  # Prometheus has better ones
-            "logs": False,  # they would have messages of errors, and so what clients wrote
-            "auto_configure": False,
-            "exclude": lambda scope: scope["path"] in PROBES,
-        },
+        telemetry=_telemetry(traces),
     )
     app.state.service = service
     app.include_router(routes.router)
@@ -62,6 +55,19 @@ def create_app(settings: Settings, load: LoadBackend, on_failure: OnFailure) -> 
     app.add_middleware(OpenCors)
     app.add_middleware(RequestEdge, metrics=service.request_metrics)
     return app
+
+
+def _telemetry(traces: "TracerProvider | None") -> "TelemetryConfig":
+    """What the framework is to tell OpenTelemetry: spans, if they are wanted, and nothing else."""
+    return {
+        "tracing": traces is not None,
+        "tracer_provider": traces,
+        "operation_spans": False,
+        "metrics": False,  # Prometheus has better ones
+        "logs": False,  # they would have messages of errors, and so what clients wrote
+        "auto_configure": False,
+        "exclude": lambda scope: scope["path"] in PROBES,
+    }
 
 
 def _open_traces(url: str) -> "TracerProvider | None":
