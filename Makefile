@@ -61,7 +61,7 @@ loadtest: $(SERVING) ## Load a service past saturation, under ten minutes (ARGS=
 	$(VENV)/bin/python -m deploy.loadtest $(ARGS)
 
 chaos: $(SERVING) ## Break the running service, and see which promises it keeps (minutes).
-	$(VENV)/bin/python -m deploy.chaos
+	$(VENV)/bin/python -m deploy.chaos $(ARGS)
 
 # LibreTranslate wants older versions of what we use, so it has an environment of its own.
 libretranslate: .venv-libretranslate/.installed ## Install LibreTranslate, which `make bench` then races, too.

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,9 +57,16 @@ class Server:
         return await asyncio.to_thread(self.process.wait, seconds)
 
 
-def start(bundle: Path, port: int) -> "subprocess.Popen[bytes]":
-    """Start the service; what it says on stderr can be read from the process."""
-    command = [sys.executable, "-m", "dragoman", "serve", "--bundle", str(bundle)]
+def start(
+    bundle: Path, port: int, *, within: Sequence[str] = (), module: str = "dragoman"
+) -> "subprocess.Popen[bytes]":
+    """Start the service; what it says on stderr can be read from the process.
+
+    Args:
+        within: a command that becomes the one behind it, `env A=B` or `unshare --net` for example.
+        module: what is run.
+    """
+    command = [*within, sys.executable, "-m", module, "serve", "--bundle", str(bundle)]
     return subprocess.Popen(
         [*command, "--port", str(port)],
         env={**os.environ, "PYTHONPATH": str(ROOT), "DRAGOMAN_LOG_LEVEL": "error"},
@@ -69,15 +76,20 @@ def start(bundle: Path, port: int) -> "subprocess.Popen[bytes]":
 
 
 @asynccontextmanager
-async def serving(bundle: Path) -> AsyncIterator[Server]:
+async def serving(
+    bundle: Path, *, within: Sequence[str] = (), module: str = "dragoman"
+) -> AsyncIterator[Server]:
     """A service that is ready; it is killed at the end, if it has not ended by then.
+
+    Args:
+        within, module: see `start`.
 
     Raises:
         NotStarted: if it does not get ready.
     """
     port, started = free_port(), time.monotonic()
     url = f"http://127.0.0.1:{port}"
-    with start(bundle, port) as process:
+    with start(bundle, port, within=within, module=module) as process:
         try:
             while not await is_ready(url):
                 if process.poll() is not None or time.monotonic() - started > START_SECONDS:
