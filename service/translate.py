@@ -23,6 +23,9 @@ from service.translation import Translation, TranslationReply, TranslationReques
 class JobSink(Protocol):
     """What takes jobs: `service.engine.loop.Engine`."""
 
+    def check_room(self, client: str, deadline: float) -> None:
+        """Raise what `submit` would raise for want of room for any job of `client`."""
+
     def submit(self, job: Job) -> None:
         """Take a job, from any thread, or raise QueueFull, WaitTooLong or EngineStopped."""
 
@@ -96,8 +99,9 @@ class Translator:
     async def _draft(
         self, request: TranslationRequest, client: str, started: float
     ) -> Sequence[Draft]:
-        # Long texts take long to cut and to join: both happen off the event loop.
         deadline = started + self._timeout_seconds
+        self._engine.check_room(client, deadline)  # a refusal must not wait for threads
+        # Long texts take long to cut and to join: both happen off the event loop.
         drafts = await asyncio.to_thread(self._drafter.draft, request, deadline)
         ticket = object()  # equal to nothing but itself, as two equal requests are two
         for job in jobs_of(drafts):

@@ -45,20 +45,28 @@ class JobQueue:
             EngineStopped: if the queue is closed.
         """
         with self._changed:
-            if self._is_closed:
-                raise EngineStopped("the engine is stopping and takes no more work")
-            tokens = self._tokens + len(job.source_ids)
-            if tokens > self._max_tokens:
-                raise QueueFull(value=tokens, limit=self._max_tokens)
-            wait = self._expected_wait(job.client)
-            allowed = WAITING_SHARE * max(job.deadline - self._clock(), 0.0)
-            if wait > allowed:
-                raise WaitTooLong(value=wait, limit=allowed)
+            self._check_room(job.client, job.deadline, len(job.source_ids))
             self._jobs.add(job)
-            self._tokens = tokens
+            self._tokens += len(job.source_ids)
             self._tokens_of[job.client] += len(job.source_ids)
             self._rows += job.options.beam_size
             self._changed.notify()
+
+    def check_room(self, client: str, deadline: float) -> None:
+        """Raise what `put` would for any job of `client`, however short."""
+        with self._changed:
+            self._check_room(client, deadline, 1)
+
+    def _check_room(self, client: str, deadline: float, num_tokens: int) -> None:
+        if self._is_closed:
+            raise EngineStopped("the engine is stopping and takes no more work")
+        tokens = self._tokens + num_tokens
+        if tokens > self._max_tokens:
+            raise QueueFull(value=tokens, limit=self._max_tokens)
+        wait = self._expected_wait(client)
+        allowed = WAITING_SHARE * max(deadline - self._clock(), 0.0)
+        if wait > allowed:
+            raise WaitTooLong(value=wait, limit=allowed)
 
     def _expected_wait(self, client: str) -> float:
         """Seconds until the turn of the next job of `client` comes.

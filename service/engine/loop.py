@@ -72,6 +72,16 @@ class Engine:
         for thread in self._threads:
             thread.start()
 
+    def check_room(self, client: str, deadline: float) -> None:
+        """Raise what `submit` would raise for want of room for any job of `client`.
+
+        It is there to refuse a request before there is any work on it.
+
+        Raises:
+            QueueFull, WaitTooLong, EngineStopped: if no more is taken.
+        """
+        self._queue.check_room(client, deadline)
+
     def submit(self, job: Job) -> None:
         """Let `job` wait for its turn; its future resolves on a worker's thread.
 

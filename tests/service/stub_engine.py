@@ -61,11 +61,14 @@ class StubEngine:
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
-    def submit(self, job: Job) -> None:
+    def check_room(self, client: str, deadline: float) -> None:
         if self.drained.is_set():
             raise EngineStopped("the engine takes no more work")
         if self.is_full:
             raise QueueFull(value=9_000, limit=8_192)
+
+    def submit(self, job: Job) -> None:
+        self.check_room(job.client, job.deadline)
         self.jobs.append(job)
         self._queue.put(job)
         self.taken.set()

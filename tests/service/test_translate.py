@@ -85,6 +85,15 @@ def test_a_queue_that_is_full_in_the_middle_cancels_what_was_submitted(
     assert [job.cancelled for job in engine.jobs] == [True, True]
 
 
+def test_a_full_queue_refuses_before_the_text_is_looked_at(
+    backend: Backend, engine: StubEngine
+) -> None:
+    engine.is_full = True
+
+    with pytest.raises(QueueFull):
+        translate(make_translator(backend), "half a surrogate pair: \ud800")
+
+
 def test_a_cancelled_request_cancels_its_jobs(backend: Backend, engine: StubEngine) -> None:
     engine.gate.clear()
 

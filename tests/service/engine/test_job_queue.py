@@ -65,6 +65,24 @@ def test_the_bound_counts_tokens_and_may_be_reached() -> None:
     assert queue.size == (2, 10)
 
 
+def test_room_is_asked_for_without_a_job() -> None:
+    clock = Clock()
+    queue = JobQueue(220, clock)
+    queue.check_room("", deadline=clock.now)
+    fill(queue, *[10] * 22)
+    with pytest.raises(QueueFull):
+        queue.check_room("", deadline=float("inf"))
+    take_one_a_second(queue, clock, 12)  # ten seconds' work still waits
+
+    queue.check_room("", deadline=clock.now + 22.0)
+    with pytest.raises(WaitTooLong):
+        queue.check_room("", deadline=clock.now + 18.0)
+    queue.close()
+    with pytest.raises(EngineStopped):
+        queue.check_room("other", deadline=float("inf"))
+    assert queue.size == (10, 100)
+
+
 def test_taking_makes_room() -> None:
     queue = JobQueue(10)
     fill(queue, 6, 4)
