@@ -18,6 +18,7 @@ from export.decoder_graph import decoder_graph
 from export.encoder_graph import encoder_graph
 from export.errors import ExportError
 from export.fold import fold
+from export.half import halve
 from export.manifest import LANGUAGE_NAMES, Manifest
 from export.onnx_model import OnnxModel
 from export.parity import (
@@ -35,11 +36,13 @@ from export.sentences import load_sentences
 from export.signature import decoder_signature, encoder_signature
 from model import checkpoint
 from model.checkpoint import Checkpoint
+from model.config import ModelConfig
 from model.formality import FORMALITIES
 from model.formality import LANGUAGES as FORMALITY_LANGUAGES
 from model.tokenizer import Tokenizer
 
-PRECISIONS = ("int8", "float32")
+PRECISIONS = ("int8", "float32", "float16")
+DEFAULT_PRECISIONS = ("int8", "float32")
 MAX_SOURCE_TOKENS = 256
 MAX_TARGET_RATIO = 2.0
 DECODING: dict[str, float | str] = {
@@ -61,6 +64,10 @@ def build_graphs(loaded: Checkpoint, samples: Sequence[Sample]) -> dict[str, Gra
     return {
         "int8": (quantise(encoder, in_encoder), quantise(decoder, in_decoder)),
         "float32": (encoder, decoder),
+        "float16": (
+            halve(encoder, encoder_signature(loaded.model, "float16")),
+            halve(decoder, decoder_signature(loaded.model, "float16")),
+        ),
     }
 
 
@@ -124,8 +131,8 @@ def make_manifest(
             for precision in parity
         },
         signature={
-            "encoder": asdict(encoder_signature(config)),
-            "decoder": asdict(decoder_signature(config)),
+            **describe_ports(config, "float32"),
+            **({"float16": describe_ports(config, "float16")} if "float16" in parity else {}),
         },
         parity={precision: asdict(figures) for precision, figures in parity.items()},
         scores={},
@@ -133,6 +140,14 @@ def make_manifest(
         licence=arguments.licence,
         files=file_entries(files),
     )
+
+
+def describe_ports(config: ModelConfig, precision: str) -> dict[str, Any]:
+    """The signatures of both graphs."""
+    return {
+        "encoder": asdict(encoder_signature(config, precision)),
+        "decoder": asdict(decoder_signature(config, precision)),
+    }
 
 
 def describe_direction(tokenizer: Tokenizer, source: str, target: str) -> dict[str, Any]:
@@ -166,7 +181,7 @@ def export(arguments: argparse.Namespace, console: Console) -> None:
     parity: dict[str, Parity] = {}
     found: list[list[Array]] = []
     for precision, graphs in build_graphs(loaded, samples).items():
-        onnx_model = OnnxModel(loaded.model, *graphs)
+        onnx_model = OnnxModel(loaded.model, *graphs, precision)
         logits = [onnx_logits(onnx_model, sample) for sample in samples]
         figures = measure(samples, logits)
         console.print(
@@ -199,8 +214,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         *("--precision", "-p"),
         nargs="+",
         choices=PRECISIONS,
-        default=list(PRECISIONS),
-        help="graphs to put into the bundle [all]; all are checked",
+        default=list(DEFAULT_PRECISIONS),
+        help="graphs to put into the bundle [int8 float32]; all are checked; float16 is for GPUs",
     )
     parser.add_argument("--name", help="of the model [the recipe's]")
     parser.add_argument("--version", default="1")

@@ -16,10 +16,16 @@ IR_VERSION = 11
 CONTRIB = "com.microsoft"  # onnxruntime's own operators
 EPSILON = 1e-5
 
-_DTYPES = {"float32": TensorProto.FLOAT, "int64": TensorProto.INT64, "int32": TensorProto.INT32}
+_DTYPES = {
+    "float16": TensorProto.FLOAT16,
+    "float32": TensorProto.FLOAT,
+    "int64": TensorProto.INT64,
+    "int32": TensorProto.INT32,
+}
 
 
-def _value_info(port: Port) -> onnx.ValueInfoProto:
+def value_info(port: Port) -> onnx.ValueInfoProto:
+    """A port as ONNX writes it."""
     return helper.make_tensor_value_info(port.name, _DTYPES[port.dtype], list(port.axes))
 
 
@@ -103,8 +109,8 @@ class Graph:
         graph = helper.make_graph(
             self._nodes,
             name,
-            [_value_info(port) for port in signature.inputs],
-            [_value_info(port) for port in signature.outputs],
+            [value_info(port) for port in signature.inputs],
+            [value_info(port) for port in signature.outputs],
             initializer=list(self._weights.values()),
         )
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(CONTRIB, 1)]

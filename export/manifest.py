@@ -36,7 +36,8 @@ class Manifest:
             max_target_ratio.
         model: the `ModelConfig`; training: recipe, updates, tokens, hours.
         graphs: precision -> {"encoder": file, "decoder": file}.
-        signature: names, dtypes and axes of every graph's inputs and outputs.
+        signature: names, dtypes and axes of every graph's inputs and outputs; those of float16
+            graphs, which differ, under that name.
         parity: precision -> what the gate measured.
         scores: test set and direction -> BLEU, chrF and signatures, by precision.
         attribution, licence: of the data and of the weights.

@@ -74,11 +74,15 @@ class OnnxModel:
     """
 
     def __init__(
-        self, config: ModelConfig, encoder: onnx.ModelProto, decoder: onnx.ModelProto
+        self,
+        config: ModelConfig,
+        encoder: onnx.ModelProto,
+        decoder: onnx.ModelProto,
+        precision: str = "float32",
     ) -> None:
         self.config = config
-        self._encoder = _Session(encoder, encoder_signature(config))
-        self._decoder = _Session(decoder, decoder_signature(config))
+        self._encoder = _Session(encoder, encoder_signature(config, precision))
+        self._decoder = _Session(decoder, decoder_signature(config, precision))
         self.observed = self._encoder.observed, self._decoder.observed
 
     def encode(self, source_ids: Sequence[int]) -> Array:
@@ -104,7 +108,7 @@ class OnnxModel:
             "source_lengths": np.array([len(source_ids)], dtype=np.int64),
             "candidate_rows": np.zeros(0, dtype=np.int64),
         }
-        empty = np.zeros((1, heads, len(target_ids), head_dim), dtype=np.float32)
+        empty = np.zeros((1, heads, len(target_ids), head_dim), dtype=cross.dtype)
         names = []
         for layer in range(self.config.num_decoder_layers):
             for place, kind in enumerate(("key", "value")):

@@ -33,7 +33,7 @@ class Signature:
     outputs: tuple[Port, ...]
 
 
-def encoder_signature(config: ModelConfig) -> Signature:
+def encoder_signature(config: ModelConfig, precision: str = "float32") -> Signature:
     """Packed source tokens in, the projected source of every decoder layer out.
 
     `padded_index[s, i]` names the packed token that stands at place i of segment s (any
@@ -52,14 +52,18 @@ def encoder_signature(config: ModelConfig) -> Signature:
         outputs=(
             Port(
                 "cross",
-                "float32",
+                _cache_dtype(precision),
                 (places, "segments", config.num_heads, "source", config.head_dim),
             ),
         ),
     )
 
 
-def decoder_signature(config: ModelConfig) -> Signature:
+def _cache_dtype(precision: str) -> str:
+    return "float16" if precision == "float16" else "float32"
+
+
+def decoder_signature(config: ModelConfig, precision: str = "float32") -> Signature:
     """One token a row in, scores of the next token out; caches are extended in place.
 
     `lengths` counts the tokens that a row has cached, which is also the position of the
@@ -70,8 +74,10 @@ def decoder_signature(config: ModelConfig) -> Signature:
     `candidate_rows`, and of no other, the best tokens are found: best first, of equal ones the
     one with the lowest id. `cross_query` is what the last layer asks of the
     source, to be divided by the square root of head_dim: with `cross_key_*` of that layer it
-    tells where a token was read from.
+    tells where a token was read from. Graphs of float16, whose logits may stay on a device, also
+    tell `best_logits`, those of `next_ids`.
     """
+    is_half, dtype = precision == "float16", _cache_dtype(precision)
     layers = range(config.num_decoder_layers)
     cache = ("rows", config.num_heads, "capacity", config.head_dim)
     source = ("rows", config.num_heads, "source", config.head_dim)
@@ -84,12 +90,8 @@ def decoder_signature(config: ModelConfig) -> Signature:
             Port("total_length", "int32", (1,)),
             Port("source_lengths", "int64", ("rows",)),
             Port("candidate_rows", "int64", ("asked",)),
-            *(Port(f"past_{kind}_{layer}", "float32", cache) for layer in layers for kind in kinds),
-            *(
-                Port(f"cross_{kind}_{layer}", "float32", source)
-                for layer in layers
-                for kind in kinds
-            ),
+            *(Port(f"past_{kind}_{layer}", dtype, cache) for layer in layers for kind in kinds),
+            *(Port(f"cross_{kind}_{layer}", dtype, source) for layer in layers for kind in kinds),
         ),
         outputs=(
             Port("logits", "float32", ("rows", config.vocab_size)),
@@ -97,11 +99,8 @@ def decoder_signature(config: ModelConfig) -> Signature:
             Port("next_ids", "int64", ("rows",)),
             Port("candidate_ids", "int64", candidates),
             Port("candidate_logits", "float32", candidates),
-            Port("cross_query", "float32", ("rows", config.num_heads, 1, config.head_dim)),
-            *(
-                Port(f"present_{kind}_{layer}", "float32", cache)
-                for layer in layers
-                for kind in kinds
-            ),
+            Port("cross_query", dtype, ("rows", config.num_heads, 1, config.head_dim)),
+            *(Port(f"present_{kind}_{layer}", dtype, cache) for layer in layers for kind in kinds),
+            *([Port("best_logits", "float32", ("rows",))] if is_half else []),
         ),
     )

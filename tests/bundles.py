@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from export.__main__ import Graphs, build_graphs, make_samples
+from export.__main__ import PRECISIONS, Graphs, build_graphs, make_samples
 from export.__main__ import main as export_main
 from export.parity import Sample
 from model import checkpoint
@@ -122,7 +122,8 @@ def _exported(norm: NormPosition, tie_output: bool) -> dict[str, bytes]:
             path / "sentences.json", 5 if (norm, tie_output) == ("pre", True) else 1
         )
         bundle, sentences = str(path / "bundle"), str(path / "sentences.json")
-        status = export_main([str(path / "tiny.safetensors"), bundle, "--sentences", sentences])
+        arguments = [str(path / "tiny.safetensors"), bundle, "--sentences", sentences]
+        status = export_main([*arguments, "--precision", *PRECISIONS])
         assert status == 0, "the tiny checkpoint cannot be exported"
         return {file.name: file.read_bytes() for file in (path / "bundle").iterdir()}
 

@@ -33,14 +33,19 @@ Feeds = dict[str, npt.NDArray[Any]]
 
 
 @pytest.fixture(scope="module", params=PRECISIONS)
-def decoder(request: pytest.FixtureRequest) -> onnxruntime.InferenceSession:
-    _, graph = tiny_graphs(request.param)
+def precision(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def decoder(precision: str) -> onnxruntime.InferenceSession:
+    _, graph = tiny_graphs(precision)
     return onnxruntime.InferenceSession(graph.SerializeToString())
 
 
 @pytest.fixture(scope="module")
-def encoder() -> OnnxModel:
-    return OnnxModel(tiny_checkpoint().model, *tiny_graphs("float32"))
+def encoder(precision: str) -> OnnxModel:
+    return OnnxModel(tiny_checkpoint().model, *tiny_graphs(precision), precision)
 
 
 def start(encoder: OnnxModel, source: tuple[int, ...]) -> Feeds:
@@ -50,10 +55,10 @@ def start(encoder: OnnxModel, source: tuple[int, ...]) -> Feeds:
     cross = encoder.encode(source)  # (place, 1, heads, source, head_dim)
     for place, (layer, kind) in enumerate(KINDS):
         shape = (1, config.num_heads, SOURCE_CAPACITY, config.head_dim)
-        feeds[f"cross_{kind}_{layer}"] = np.zeros(shape, dtype=np.float32)
+        feeds[f"cross_{kind}_{layer}"] = np.zeros(shape, dtype=cross.dtype)
         feeds[f"cross_{kind}_{layer}"][:, :, : len(source)] = cross[place]
         shape = (1, config.num_heads, CAPACITY, config.head_dim)
-        feeds[f"past_{kind}_{layer}"] = np.zeros(shape, dtype=np.float32)
+        feeds[f"past_{kind}_{layer}"] = np.zeros(shape, dtype=cross.dtype)
     return feeds
 
 

@@ -13,7 +13,7 @@ import pytest
 from onnx import numpy_helper
 
 import export.__main__ as command
-from export.__main__ import Graphs, build_graphs, choose_golden, main
+from export.__main__ import PRECISIONS, Graphs, build_graphs, choose_golden, main
 from export.parity import Sample
 from export.signature import decoder_signature, encoder_signature
 from model import checkpoint
@@ -78,7 +78,7 @@ def test_the_manifest_tells_what_a_service_must_know(manifest: dict[str, Any]) -
     }
     assert manifest["graphs"] == {
         precision: {"encoder": f"encoder.{precision}.onnx", "decoder": f"decoder.{precision}.onnx"}
-        for precision in ("int8", "float32")
+        for precision in PRECISIONS
     }
     assert set(manifest["decoding"]) == {
         "length_penalty",
@@ -94,17 +94,21 @@ def test_the_manifest_tells_what_the_model_is_and_how_it_was_made(
     made = tiny_checkpoint()
     assert manifest["model"] == made.model.to_dict()
     assert manifest["training"] == made.history
-    for part, signature in (
-        ("encoder", encoder_signature(made.model)),
-        ("decoder", decoder_signature(made.model)),
+    for precision, parts in (
+        ("float32", manifest["signature"]),
+        ("float16", manifest["signature"]["float16"]),
     ):
-        for side in ("inputs", "outputs"):
-            names = [port["name"] for port in manifest["signature"][part][side]]
-            assert names == [port.name for port in getattr(signature, side)]
+        for part, signature in (
+            ("encoder", encoder_signature(made.model, precision)),
+            ("decoder", decoder_signature(made.model, precision)),
+        ):
+            for side in ("inputs", "outputs"):
+                found = [(port["name"], port["dtype"]) for port in parts[part][side]]
+                assert found == [(port.name, port.dtype) for port in getattr(signature, side)]
     for figures in manifest["parity"].values():
         assert figures["sentences"] == 10
         assert figures["token_agreement"] >= 0.9
-    assert set(manifest["parity"]) == {"int8", "float32"}
+    assert set(manifest["parity"]) == set(PRECISIONS)
     assert manifest["licence"]
     assert datetime.fromisoformat(manifest["created"]).tzinfo is not None
 

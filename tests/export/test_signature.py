@@ -10,6 +10,7 @@ from model.config import NormPosition
 from tests.bundles import tiny_checkpoint, tiny_graphs
 
 DTYPES = {
+    onnx.TensorProto.FLOAT16: "float16",
     onnx.TensorProto.FLOAT: "float32",
     onnx.TensorProto.INT64: "int64",
     onnx.TensorProto.INT32: "int32",
@@ -32,10 +33,10 @@ def is_internal(graph: ModelProto) -> bool:
 
 @pytest.mark.parametrize("norm", ["pre", "post"])
 def test_ports_of_the_graphs_are_those_of_the_signature(norm: NormPosition) -> None:
-    checkpoint = tiny_checkpoint(norm)
-    signatures = (encoder_signature(checkpoint.model), decoder_signature(checkpoint.model))
+    config = tiny_checkpoint(norm).model
 
     for precision in PRECISIONS:
+        signatures = encoder_signature(config, precision), decoder_signature(config, precision)
         for graph, signature in zip(tiny_graphs(precision, norm), signatures, strict=True):
             assert ports(graph.graph.input) == signature.inputs
             assert ports(graph.graph.output) == signature.outputs
