@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 ENCODE_TOKENS = 256
 """Source tokens encoded between two decoder steps, so that running rows wait only briefly."""
+GPU_ENCODE_TOKENS = 2_048
+"""The same on a GPU, which is not busy with less."""
 
 
 SMALLEST_CAPACITY = 32
@@ -26,6 +28,7 @@ class EngineLimits:
         max_target_tokens: tokens of one hypothesis, `eos` included.
         max_queue_tokens: waiting source tokens, over all clients.
         max_beam_size: live hypotheses of one segment.
+        encode_tokens: source tokens encoded between two decoder steps.
     """
 
     num_workers: int
@@ -35,6 +38,7 @@ class EngineLimits:
     max_target_tokens: int
     max_queue_tokens: int
     max_beam_size: int
+    encode_tokens: int = ENCODE_TOKENS
 
     @property
     def most_cache_tokens(self) -> int:
@@ -62,6 +66,7 @@ class Admission:
         longest: most target tokens of any of its rows.
         fair_rows: its part of all rows, running and waiting; the others take theirs.
         encode_tokens: source tokens that may still be encoded in this step.
+        num_admitted: segments admitted so far.
     """
 
     num_busy: int
@@ -69,12 +74,13 @@ class Admission:
     max_cache_tokens: int
     longest: int
     fair_rows: int
-    encode_tokens: int = ENCODE_TOKENS
+    encode_tokens: int
+    num_admitted: int = 0
 
     def admits(self, *, rows: int, source_tokens: int, target_tokens: int) -> bool:
         """Whether a segment of this size may come in; if so, it is counted."""
         busy, longest = self.num_busy + rows, max(self.longest, target_tokens)
-        is_first = self.encode_tokens == ENCODE_TOKENS
+        is_first = self.num_admitted == 0
         fits = (
             busy <= self.max_slots
             and self.num_busy < self.fair_rows
@@ -84,6 +90,7 @@ class Admission:
         if fits or self.num_busy == 0:
             self.num_busy, self.longest = busy, longest
             self.encode_tokens -= source_tokens
+            self.num_admitted += 1
             return True
         return False
 

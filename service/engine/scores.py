@@ -1,7 +1,7 @@
 """What a decoder step says about its rows, read out of numpy once for all of them."""
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -24,15 +24,23 @@ class Candidates(NamedTuple):
     logits: Floats
 
 
+class Rows(Protocol):
+    """Rows of logits, read when they are asked for."""
+
+    def __getitem__(self, row: int, /) -> Floats:
+        """One row, (vocab)."""
+
+
 class StepScores:
     """All rows of one step. What every row needs is read at once; logits are not copied."""
 
     def __init__(
         self,
-        logits: Floats,
+        logits: Rows,
         log_normalisers: Floats,
         best_ids: Ids,
         candidates: Candidates,
+        best_logits: Floats | None = None,
     ) -> None:
         """Read the outputs of the decoder graph.
 
@@ -41,10 +49,12 @@ class StepScores:
             log_normalisers: (row) float32; logits minus this are log probabilities.
             best_ids: (row) int64, the best token of each.
             candidates: of the rows that were asked for.
+            best_logits: (row) float32, those of `best_ids`; None looks into `logits`.
         """
         self.logits = logits
         self.log_normalisers: list[float] = log_normalisers.tolist()
         self.best_ids: list[int] = best_ids.tolist()
+        self.best_logits: list[float] | None = None if best_logits is None else best_logits.tolist()
         lists = zip(candidates.token_ids.tolist(), candidates.logits.tolist(), strict=True)
         self.candidates = dict(zip(candidates.rows, lists, strict=True))
 
@@ -61,13 +71,16 @@ class SegmentScores(NamedTuple):
 
     def best(self, row: int) -> tuple[int, float]:
         """The best token and its log probability."""
-        token_id = self.step.best_ids[self.slots[row]]
-        return token_id, self.log_prob(row, token_id)
+        slot = self.slots[row]
+        token_id, logits = self.step.best_ids[slot], self.step.best_logits
+        if logits is None:
+            return token_id, self.log_prob(row, token_id)
+        return token_id, logits[slot] - self.step.log_normalisers[slot]
 
     def log_prob(self, row: int, token_id: int) -> float:
         """Log probability of one token."""
         slot = self.slots[row]
-        return self.step.logits.item(slot, token_id) - self.step.log_normalisers[slot]
+        return self.step.logits[slot].item(token_id) - self.step.log_normalisers[slot]
 
     def candidates(self, row: int) -> Iterator[tuple[int, float]]:
         """The best tokens and their log probabilities, best first; none if not asked for."""

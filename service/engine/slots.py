@@ -1,4 +1,4 @@
-"""The slot table: the only owner of cache memory.
+"""The slot table: the only owner of cache memory, which may be the host's or a device's.
 
 Each busy slot belongs to one hypothesis. Busy slots are always the first ones, so that one
 decoder step reads a contiguous piece of every array; when a slot in the middle becomes free,
@@ -6,14 +6,13 @@ the last busy one moves in.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from service.bundle import Sizes
 from service.engine.limits import SMALLEST_CAPACITY, capacity_for
-
-Floats = npt.NDArray[np.float32]
+from service.engine.memory import Fork, HostMemory, Join, Memory
 
 
 class SlotTable:
@@ -23,20 +22,24 @@ class SlotTable:
         num_busy: slots 0 to num_busy - 1 are in use.
         ids: (slot) int64, the token to feed next.
         lengths: (slot) int32, tokens cached so far, which is the position of `ids`.
-        source_lengths: (slot) int64.
+        source_lengths: (slot) int64; 1 in a slot that nobody has.
         cache: (place, slot, heads, capacity, head_dim); place 2 * layer holds keys, the
             next one values. The longer the capacity, the fewer slots there is memory for.
         cross: (place, slot, heads, source capacity, head_dim).
         generation: changes when an array is replaced, so that bindings to it can be dropped.
     """
 
-    def __init__(self, sizes: Sizes, max_slots: int, max_tokens: int) -> None:
+    def __init__(
+        self, sizes: Sizes, max_slots: int, max_tokens: int, memory: Memory | None = None
+    ) -> None:
         """Start with nobody in.
 
         Args:
             max_slots: most hypotheses; max_tokens: what the caches have memory for, over all
                 slots. More is taken only where one segment alone needs it.
+            memory: where caches lie; the host's by default.
         """
+        self._memory: Memory = memory or HostMemory()
         self._places = 2 * sizes.num_decoder_layers
         self._heads, self._head_dim = sizes.num_heads, sizes.head_dim
         self.max_slots, self._max_tokens = max_slots, max_tokens
@@ -44,16 +47,19 @@ class SlotTable:
         self.generation = 0
         self.ids = np.zeros(max_slots, dtype=np.int64)
         self.lengths = np.zeros(max_slots, dtype=np.int32)
-        self.source_lengths = np.zeros(max_slots, dtype=np.int64)
-        self.cache = self._allocate(SMALLEST_CAPACITY, 0)
-        self.cross = self._allocate(SMALLEST_CAPACITY, 0)
-
-    def _allocate(self, capacity: int, num_slots: int) -> Floats:
-        """Memory for at least `num_slots` slots, and as many as the budget has room for."""
-        num_slots = max(num_slots, min(self.max_slots, self._max_tokens // capacity))
+        self.source_lengths = np.ones(max_slots, dtype=np.int64)
+        self._joins: list[Join] = []
+        self._forks: list[Fork] = []
         # Zeros, because a masked position times a probability of zero must not be NaN.
-        shape = (self._places, num_slots, self._heads, capacity, self._head_dim)
-        return np.zeros(shape, dtype=np.float32)
+        self.cache: Any = self._memory.zeros(self._shape(SMALLEST_CAPACITY, 0))
+        self.cross: Any = self._memory.zeros(self._shape(SMALLEST_CAPACITY, 0))
+
+    def _shape(self, capacity: int, num_slots: int) -> tuple[int, ...]:
+        """For at least `num_slots` slots, and as many as the budget has room for."""
+        num_slots = max(num_slots, min(self.max_slots, self._max_tokens // capacity))
+        if self._memory.takes_all_slots:
+            num_slots = self.max_slots
+        return (self._places, num_slots, self._heads, capacity, self._head_dim)
 
     @property
     def num_free(self) -> int:
@@ -63,14 +69,19 @@ class SlotTable:
     @property
     def num_bytes(self) -> int:
         """Memory of the caches."""
-        return self.cache.nbytes + self.cross.nbytes
+        return int(self.cache.nbytes + self.cross.nbytes)
 
-    def allocate(self, count: int, cross: Floats, source_length: int, bos_id: int) -> list[int]:
+    @property
+    def num_rows(self) -> int:
+        """Slots that a step works on, from the first one on."""
+        return self.max_slots if self._memory.takes_all_slots else self.num_busy
+
+    def allocate(self, count: int, cross: Any, source_length: int, bos_id: int) -> list[int]:
         """Take `count` slots for the hypotheses of one segment.
 
         Args:
             cross: (place, heads, source, head_dim), keys and values of the segment's source,
-                of which the first `source_length` positions count.
+                of which the first `source_length` positions count. They are copied by `settle`.
         """
         assert count <= self.num_free, "more slots asked for than are free. This is a bug."
         num_slots = self.num_busy + count
@@ -81,7 +92,7 @@ class SlotTable:
         self.cache = self._fitted(self.cache, capacity, num_slots)
         slots = list(range(self.num_busy, self.num_busy + count))
         new = slice(self.num_busy, self.num_busy + count)
-        self.cross[:, new, :, :source_length] = cross[:, None, :, :source_length]
+        self._joins.append(Join(cross, slots, source_length))
         self.source_lengths[new] = source_length
         self.ids[new] = bos_id
         self.lengths[new] = 0
@@ -97,47 +108,54 @@ class SlotTable:
         longest = max(source_length, *self.source_lengths[: self.num_busy].tolist(), 1)
         self.cross = self._fitted(self.cross, capacity_for(longest), num_slots)
 
+    def settle(self) -> None:
+        """Do the copies that are due: all of them at once, which is what a device likes."""
+        joins, self._joins = self._joins, []
+        forks, self._forks = self._forks, []
+        if joins:
+            self._memory.join(self.cross, joins)
+        if forks:
+            self._memory.fork(self.cache, forks)
+
     def fit_target(self) -> None:
         """Make room for one more token in every busy slot."""
+        self.settle()
         longest = int(self.lengths[: self.num_busy].max(initial=0)) + 1
         capacity = max(self.cache.shape[3], capacity_for(longest))
         self.cache = self._fitted(self.cache, capacity, self.num_busy)
 
-    def _fitted(self, array: Floats, capacity: int, num_slots: int) -> Floats:
+    def _fitted(self, array: Any, capacity: int, num_slots: int) -> Any:
         """`array` with exactly this capacity and at least so many slots; what is in use is kept."""
         if array.shape[3] == capacity and array.shape[1] >= num_slots:
             return array
-        fitted = self._allocate(capacity, num_slots)
-        kept = min(capacity, array.shape[3])
-        fitted[:, : self.num_busy, :, :kept] = array[:, : self.num_busy, :, :kept]
         self.generation += 1
-        return fitted
+        return self._memory.fitted(array, self._shape(capacity, num_slots), self.num_busy)
 
     def free(self, slots: Sequence[int]) -> dict[int, int]:
         """Give back `slots`; return which busy slots moved where, so that no hole is left."""
+        self.settle()
         freed = set(slots)
         remaining = self.num_busy - len(freed)
         holes = [slot for slot in sorted(freed) if slot < remaining]
         movers = [slot for slot in range(remaining, self.num_busy) if slot not in freed]
         moves = dict(zip(movers, holes, strict=True))
-        for source, target in moves.items():
-            self._copy(source, target)
+        cached, sources = self.lengths.tolist(), self.source_lengths.tolist()
+        if moves:
+            pairs = moves.items()
+            self._memory.fork(self.cache, [Fork(*pair, cached[pair[0]]) for pair in pairs])
+            self._memory.fork(self.cross, [Fork(*pair, sources[pair[0]]) for pair in pairs])
+        for array in (self.ids, self.lengths, self.source_lengths):
+            array[holes] = array[movers]
+        self.lengths[remaining:] = 0
+        self.source_lengths[remaining:] = 1
         self.num_busy = remaining
         return moves
-
-    def _copy(self, source: int, target: int) -> None:
-        length, source_length = self.lengths[source], self.source_lengths[source]
-        self.cache[:, target, :, :length] = self.cache[:, source, :, :length]
-        self.cross[:, target, :, :source_length] = self.cross[:, source, :, :source_length]
-        self.ids[target] = self.ids[source]
-        self.lengths[target] = length
-        self.source_lengths[target] = source_length
 
     def reorder(self, slots: Sequence[int], parents: Sequence[int]) -> list[int]:
         """Let hypothesis i of a segment go on from hypothesis parents[i], after a decoder step.
 
         The first to go on from a hypothesis takes over its slot. For each other one, what is cached
-        is copied to a slot that nobody goes on from.
+        is copied to a slot that nobody goes on from, by `settle`.
 
         Args:
             slots: the segment's slots, all at the same position; hypothesis i is in slots[i].
@@ -145,13 +163,13 @@ class SlotTable:
             The same slots, in the order of the hypotheses that go on.
         """
         free = [slot for place, slot in enumerate(slots) if place not in parents]
-        length = self.lengths[slots[0]] + 1  # the step has cached the token that it was fed
+        length = int(self.lengths[slots[0]]) + 1  # the step has cached the token that it was fed
         reordered: list[int] = []
         for parent in parents:
             slot = slots[parent]
             if slot in reordered:
                 slot = free.pop()
-                self.cache[:, slot, :, :length] = self.cache[:, slots[parent], :, :length]
+                self._forks.append(Fork(slots[parent], slot, length))
             reordered.append(slot)
         return reordered
 

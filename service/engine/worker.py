@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from service.engine.alignment import Alignment
 from service.engine.invariants import Snapshot
@@ -17,9 +18,8 @@ from service.engine.limits import Admission, EngineLimits, capacity_for, fair_ro
 from service.engine.report import StepReport
 from service.engine.runner import Runner
 from service.engine.running import Running
-from service.engine.scores import Floats, StepScores
+from service.engine.scores import StepScores
 from service.engine.search import start_search
-from service.engine.slots import SlotTable
 from service.errors import DeadlineExceeded, EngineFailure, RequestCancelled, ServiceError
 
 SWEEP_SECONDS = 0.02
@@ -63,7 +63,7 @@ class Worker:
         self._limits = limits
         self._queue = queue
         self._num_running = num_running
-        self._slots = SlotTable(runner.sizes, limits.max_slots, limits.max_cache_tokens)
+        self._slots = runner.slot_table(limits.max_slots, limits.max_cache_tokens)
         self._stepper = runner.stepper(self._slots)
         self._running: list[Running] = []
         self._open: set[Job] = set()  # taken from the queue, and not answered yet
@@ -118,8 +118,9 @@ class Worker:
             self._sweep_at = now + SWEEP_SECONDS
             for job in self._queue.take_all(is_abandoned):
                 self._drop(job, now)
-        for running in [running for running in self._running if is_abandoned(running.job)]:
-            self._release(running)
+        abandoned = [running for running in self._running if is_abandoned(running.job)]
+        self._release(abandoned)
+        for running in abandoned:
             self._tally.wasted_tokens += running.num_steps * running.job.options.beam_size
             self._drop(running.job, now)
 
@@ -141,6 +142,7 @@ class Worker:
             fair_rows=fair_rows(
                 self._num_running(), self._queue.num_rows, self._limits.num_workers
             ),
+            encode_tokens=self._limits.encode_tokens,
         )
         admitted = self._queue.take(
             lambda job: room.admits(
@@ -171,7 +173,7 @@ class Worker:
         self._tally.source_tokens = sum(lengths)
         self._tally.padding_tokens = max(lengths) * len(jobs) - sum(lengths)
 
-    def _begin(self, job: Job, cross: Floats, admitted_at: float) -> None:
+    def _begin(self, job: Job, cross: Any, admitted_at: float) -> None:
         slots = self._slots.allocate(
             job.options.beam_size, cross, len(job.source_ids), self._runner.bos_id
         )
@@ -190,8 +192,7 @@ class Worker:
             scores = self._stepper.step(asked)
         except Exception as error:  # noqa: BLE001 - onnxruntime's own class; what runs fails
             failed = list(self._running)
-            for running in failed:
-                self._release(running)
+            self._release(failed)
             self._fail_all([running.job for running in failed], error)
             return None
         self._tally.decode_seconds = time.monotonic() - started
@@ -216,8 +217,7 @@ class Worker:
             running.first_token_at = running.first_token_at or started
             running.num_steps += 1
             if running.alignment:
-                queries = self._stepper.cross_query[running.slots]
-                running.alignment.look(queries, self._slots.cross[-2, running.slots[0]])
+                running.alignment.look(*self._stepper.attention(running.slots))
             choice = running.search.advance(scores.of(running.slots))
             if choice is None:
                 finished.append(running)
@@ -233,17 +233,20 @@ class Worker:
     def _deliver(self, finished: Sequence[Running]) -> None:
         """Free slots and resolve futures."""
         now = time.monotonic()
+        self._release(finished)
         for running in finished:
             result = running.result(now)
-            self._release(running)
             self._open.discard(running.job)
             running.job.finish(result)
         self._tally.finished = len(finished)
 
-    def _release(self, running: Running) -> None:
-        """Give back a job's slots; others may move into their place."""
-        self._running.remove(running)
-        moves = self._slots.free(running.slots)
+    def _release(self, gone: Sequence[Running]) -> None:
+        """Give back the slots of jobs; others may move into their place."""
+        if not gone:
+            return
+        leaving = set(map(id, gone))
+        self._running = [running for running in self._running if id(running) not in leaving]
+        moves = self._slots.free([slot for running in gone for slot in running.slots])
         for other in self._running if moves else ():
             other.slots = [moves.get(slot, slot) for slot in other.slots]
 

@@ -29,7 +29,7 @@ def ask(seed: int, count: int) -> list[Asked]:
     return asked
 
 
-@pytest.mark.parametrize("precision", ["float32", "int8"])
+@pytest.mark.parametrize("precision", ["float32", "int8", "float16"])
 @pytest.mark.parametrize("seed", [1, 2])  # so many workers, too
 def test_tokens_and_scores_are_the_same_to_the_last_bit(
     load_runner: LoadRunner, precision: str, seed: int
@@ -44,7 +44,7 @@ def test_tokens_and_scores_are_the_same_to_the_last_bit(
         assert decode(runner, [one]) == [hypotheses]
 
 
-@pytest.mark.parametrize("precision", ["float32", "int8"])
+@pytest.mark.parametrize("precision", ["float32", "int8", "float16"])
 def test_a_segment_of_the_greatest_length_is_translated_as_alone(
     load_runner: LoadRunner, precision: str
 ) -> None:

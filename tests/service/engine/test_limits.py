@@ -23,6 +23,7 @@ def room(num_busy: int = 0, longest: int = 1, fair: int = 99) -> Admission:
         max_cache_tokens=MAX_TOKENS,
         longest=longest,
         fair_rows=fair,
+        encode_tokens=ENCODE_TOKENS,
     )
 
 

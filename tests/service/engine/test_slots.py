@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from service.bundle import Sizes
 from service.engine.limits import SMALLEST_CAPACITY, EngineLimits, capacity_for
-from service.engine.slots import Floats, SlotTable
+from service.engine.scores import Floats
+from service.engine.slots import SlotTable
 
 SIZES = Sizes(vocab_size=9, d_model=4, num_heads=2, num_decoder_layers=2)
 PLACES, HEADS, HEAD_DIM = 4, 2, 2
@@ -73,6 +74,7 @@ class PlainTable:
 
     def check(self) -> None:
         table = self.table
+        table.settle()
         owned = sorted(slot for segment in self.segments for slot in segment.slots)
         assert owned == list(range(table.num_busy))
         assert table.num_free == MAX_SLOTS - table.num_busy
@@ -238,6 +240,7 @@ def test_only_what_forks_is_copied() -> None:
     table.cache[:, :4, :, 0] = np.arange(4, dtype=np.float32)[:, None, None]
 
     slots = table.reorder([0, 1, 2, 3], [3, 1, 1, 0])
+    table.settle()
 
     assert slots == [3, 1, 2, 0]
     assert table.cache[0, :4, 0, 0, 0].tolist() == [0.0, 1.0, 1.0, 3.0]

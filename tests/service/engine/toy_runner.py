@@ -14,9 +14,10 @@ from service.engine.job import Hypothesis, Job
 from service.engine.limits import EngineLimits
 from service.engine.options import DecodingOptions
 from service.engine.report import StepReport
-from service.engine.runner import Runner, Stepper
+from service.engine.runner import Runner
 from service.engine.scores import Candidates, Floats, StepScores
 from service.engine.slots import SlotTable
+from service.engine.stepper import Stepper
 
 VOCAB_SIZE = 20
 NUM_CANDIDATES = 10  # enough for a beam of 5 if none of them is silent
@@ -91,6 +92,9 @@ class ToyRunner(Runner):
             cross[0, index, 0, : len(source), 0] = source
         return cross
 
+    def slot_table(self, max_slots: int, max_tokens: int) -> SlotTable:
+        return SlotTable(SIZES, max_slots, max_tokens)
+
     def stepper(self, slots: SlotTable) -> Stepper:
         return ToyStepper(self, slots)
 
@@ -99,7 +103,7 @@ class ToyStepper(Stepper):
     def __init__(self, runner: ToyRunner, slots: SlotTable) -> None:
         self._runner = runner
         self._slots = slots
-        self.cross_query = np.zeros((slots.max_slots, 1, 1, 2), dtype=np.float32)
+        self._cross_query = np.zeros((slots.max_slots, 1, 1, 2), dtype=np.float32)
 
     def step(self, candidate_rows: Sequence[int] = ()) -> StepScores:
         self._runner.on_decode()
@@ -111,7 +115,7 @@ class ToyStepper(Stepper):
             history = slots.cache[1, slot, 0, : length + 1, 1].astype(int).tolist()
             source = slots.cross[0, slot, 0, :source_length, 0].astype(int).tolist()
             rows.append(toy_logits(source, history))
-            self.cross_query[slot, 0, 0, 0] = toy_query(history)
+            self._cross_query[slot, 0, 0, 0] = toy_query(history)
         return score(rows, candidate_rows)
 
 

@@ -1,0 +1,94 @@
+"""Memory for caches on the host, and what any memory of caches can do."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Shape = tuple[int, ...]
+
+
+class Array(Protocol):
+    """An array of keys and values, wherever it lies."""
+
+    @property
+    def shape(self) -> Shape:
+        """Sizes of all axes."""
+
+    @property
+    def nbytes(self) -> int:
+        """Size in bytes."""
+
+
+class Join(NamedTuple):
+    """Keys and values of a segment's source, on their way to slots.
+
+    Attributes:
+        cross: (place, heads, source, head_dim), in the memory's own form.
+        length: so many positions count.
+    """
+
+    cross: Any
+    slots: Sequence[int]
+    length: int
+
+
+class Fork(NamedTuple):
+    """What is cached in one slot is wanted in another, as far as `length` positions."""
+
+    source: int
+    target: int
+    length: int
+
+
+class Memory(Protocol):
+    """Where caches lie: (place, slot, heads, capacity, head_dim).
+
+    Attributes:
+        takes_all_slots: every step works on all slots, busy or not, so that the number of rows,
+            and with it the kernel that a product takes, is always the same.
+    """
+
+    takes_all_slots: bool
+
+    def zeros(self, shape: Shape) -> Array:
+        """A new array."""
+
+    def fitted(self, array: Any, shape: Shape, num_busy: int) -> Array:
+        """A new array; what the first `num_busy` slots hold is kept as far as there is room."""
+
+    def join(self, array: Any, joins: Sequence[Join]) -> None:
+        """Write sources into slots."""
+
+    def fork(self, array: Any, forks: Sequence[Fork]) -> None:
+        """Copy between slots; no slot is both a source and a target."""
+
+
+class HostMemory:
+    """Arrays of numpy, changed in place."""
+
+    takes_all_slots = False
+
+    def zeros(self, shape: Shape) -> npt.NDArray[np.float32]:
+        """A new array."""
+        return np.zeros(shape, dtype=np.float32)
+
+    def fitted(
+        self, array: npt.NDArray[np.float32], shape: Shape, num_busy: int
+    ) -> npt.NDArray[np.float32]:
+        """A new array with what the busy slots hold."""
+        fitted = self.zeros(shape)
+        kept = min(shape[3], array.shape[3])
+        fitted[:, :num_busy, :, :kept] = array[:, :num_busy, :, :kept]
+        return fitted
+
+    def join(self, array: npt.NDArray[np.float32], joins: Sequence[Join]) -> None:
+        """Write sources into slots."""
+        for cross, slots, length in joins:
+            array[:, slots, :, :length] = cross[:, None, :, :length]
+
+    def fork(self, array: npt.NDArray[np.float32], forks: Sequence[Fork]) -> None:
+        """Copy between slots."""
+        for source, target, length in forks:
+            array[:, target, :, :length] = array[:, source, :, :length]
