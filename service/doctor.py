@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from service.bundle import Bundle, load_bundle
-from service.engine.runner import PROVIDER, runtime_facts
+from service.engine.device import runtime_facts
 from service.errors import BundleError, SettingsError
-from service.loading import choose_precision
+from service.execution import Execution, choose_execution
 from service.machine import Machine, read_machine
 from service.settings import Settings, load_settings
 
@@ -64,21 +64,22 @@ def examine(settings: Settings, bundle: Bundle, machine: Machine) -> dict[str, A
         "model": f"{manifest.name} {manifest.version}",
         "precisions": list(manifest.graphs),
     }
-    chosen = _choose(settings, bundle)
-    return {"found": found, "chosen": chosen, "warnings": list(_warnings(chosen, machine))}
+    execution = choose_execution(bundle, settings.provider, settings.precision)
+    chosen = _choose(settings, bundle, execution)
+    warnings = [*execution.warnings, *_warnings(chosen, machine)]
+    return {"found": found, "chosen": chosen, "warnings": warnings}
 
 
-def _choose(settings: Settings, bundle: Bundle) -> dict[str, Any]:
+def _choose(settings: Settings, bundle: Bundle, execution: Execution) -> dict[str, Any]:
     manifest = bundle.manifest
-    precision = choose_precision(bundle, settings.precision)
-    graphs = manifest.graphs[precision]
-    limits = settings.engine_limits(manifest.decoding.max_source_tokens)
+    graphs = manifest.graphs[execution.precision]
+    limits = settings.engine_limits(manifest.decoding.max_source_tokens, execution.device)
     weight_bytes = sum(manifest.files[name].bytes for name in (graphs.encoder, graphs.decoder))
     cache_bytes = limits.most_cache_tokens * manifest.model.cache_token_bytes
     return {
-        "precision": precision,
-        "provider": PROVIDER,
-        "threads": settings.threads,
+        "precision": execution.precision,
+        "provider": execution.provider,
+        "threads": limits.num_workers,
         "slots_per_thread": settings.slots,
         "weight_bytes": weight_bytes,
         "most_cache_bytes": cache_bytes,

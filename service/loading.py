@@ -1,6 +1,7 @@
 """From a bundle on disk to a running engine."""
 
 import hashlib
+import logging
 from concurrent.futures import wait
 
 from service.backend import Backend, OnStep
@@ -12,10 +13,13 @@ from service.engine.loop import Engine
 from service.engine.options import DecodingOptions
 from service.engine.runner import Runner
 from service.errors import BundleError
+from service.execution import choose_execution
 from service.served_model import ServedModel
 from service.settings import Settings
 from service.tokenizer import Tokenizer
 from service.translate import JobSink
+
+_log = logging.getLogger(__name__)
 
 _GOLDEN_SECONDS = 60.0
 """For all golden examples together; the bundled ones take 0.02 s on two idle cores."""
@@ -28,9 +32,12 @@ def load_backend(settings: Settings, on_step: OnStep) -> Backend:
         BundleError: if the bundle is missing, damaged or foreign, or lacks the precision.
     """
     bundle = load_bundle(settings.bundle)
-    precision = choose_precision(bundle, settings.precision)
-    limits = settings.engine_limits(bundle.manifest.decoding.max_source_tokens)
-    runner = Runner.load(bundle, precision)
+    execution = choose_execution(bundle, settings.provider, settings.precision)
+    for sentence in execution.warnings:
+        _log.warning("%s", sentence)
+    precision, device = execution.precision, execution.device
+    limits = settings.engine_limits(bundle.manifest.decoding.max_source_tokens, device)
+    runner = Runner.load(bundle, precision, device)
     tokenizer = Tokenizer.load(bundle)
     model = _describe(bundle, precision, runner.provider, limits, tokenizer.silent_ids)
     detector = Detector(model.languages)
@@ -72,19 +79,6 @@ def check_golden(bundle: Bundle, engine: JobSink, limits: EngineLimits) -> None:
             raise BundleError(
                 f"{path}: {example.text!r} is translated otherwise than by the export"
             )
-
-
-def choose_precision(bundle: Bundle, wish: str) -> str:
-    """Take the precision that is wished for, or for "auto" the quickest there is.
-
-    Raises:
-        BundleError: if the bundle lacks it.
-    """
-    graphs = bundle.manifest.graphs
-    precision = wish if wish != "auto" else "int8" if "int8" in graphs else "float32"
-    if precision not in graphs:
-        raise BundleError(f"{bundle.path} has no {precision} graphs; it has {', '.join(graphs)}")
-    return precision
 
 
 def _describe(

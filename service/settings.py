@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from service.engine.limits import EngineLimits
+from service.engine.limits import ENCODE_TOKENS, GPU_ENCODE_TOKENS, EngineLimits
 from service.errors import SettingsError
 from service.machine import available_cpus
 
@@ -33,14 +33,22 @@ class Settings(BaseSettings):
         default=DEFAULT_BUNDLE,
         description="folder of the exported model; default: the one that is shipped",
     )
-    precision: Literal["auto", "int8", "float32"] = Field(
-        default="auto", description="graphs to run; auto takes int8 where the bundle has it"
+    provider: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto",
+        description="what runs the graphs; auto takes a GPU (CUDA) where there is one and the "
+        "bundle has float16 graphs",
+    )
+    precision: Literal["auto", "int8", "float32", "float16"] = Field(
+        default="auto",
+        description="graphs to run; auto takes float16 on a GPU, and int8 on CPUs where the "
+        "bundle has it",
     )
     threads: int = Field(
         default_factory=available_cpus,
         ge=1,
         le=256,
-        description="workers that decode, a core each; default: the CPUs this process may use",
+        description="workers that decode, a core each; default: the CPUs this process may use; on "
+        "a GPU there is one",
     )
 
     slots: int = Field(
@@ -134,14 +142,16 @@ class Settings(BaseSettings):
                 )
         return self
 
-    def engine_limits(self, max_source_tokens: int) -> EngineLimits:
+    def engine_limits(self, max_source_tokens: int, device: str = "cpu") -> EngineLimits:
         """Pick what the engine needs to know.
 
         Args:
             max_source_tokens: what the model was made for; the setting can only lower it.
+            device: "cpu" or "cuda".
         """
         return EngineLimits(
-            num_workers=self.threads,
+            num_workers=1 if device == "cuda" else self.threads,
+            encode_tokens=GPU_ENCODE_TOKENS if device == "cuda" else ENCODE_TOKENS,
             max_slots=self.slots,
             max_cache_tokens=self.cache_tokens,
             max_source_tokens=min(self.max_source_tokens, max_source_tokens),
