@@ -255,5 +255,10 @@ def test_a_gpu_is_asked_for_only_in_its_overlay(render: Render) -> None:
         (container,) = pod_of(render(overlay))["containers"]
         return container["resources"]["limits"]
 
-    assert resources("gpu")["nvidia.com/gpu"] == "1"
+    def provider(overlay: str) -> Any:
+        (config_map,) = of_kind(render(overlay), "ConfigMap")
+        return config_map["data"].get("DRAGOMAN_PROVIDER")
+
+    assert (resources("gpu")["nvidia.com/gpu"], provider("gpu")) == ("1", "cuda")
     assert "nvidia.com/gpu" not in resources("cpu")
+    assert provider("cpu") is None
