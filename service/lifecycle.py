@@ -154,7 +154,7 @@ class Service:
         self._retired = None
 
     def _show(self, backend: Backend) -> None:
-        self._service_metrics.show_model(backend.model, self.settings.threads)
+        self._service_metrics.show_model(backend.model)
         self._engine_metrics.watch(lambda: backend.engine.occupancy)
 
     async def _watch(self, loading: asyncio.Task[Backend]) -> NoReturn:
@@ -172,7 +172,8 @@ class Service:
             model=model.name,
             version=model.version,
             precision=model.precision,
-            threads=self.settings.threads,
+            provider=model.provider,
+            threads=model.num_workers,
             seconds=time.monotonic() - started,
         )
         del backend, model, loading  # else what a swap has retired would never be freed

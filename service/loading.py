@@ -95,6 +95,7 @@ def _describe(
         sha256=hashlib.sha256((bundle.path / MANIFEST).read_bytes()).hexdigest(),
         precision=precision,
         provider=provider,
+        num_workers=limits.num_workers,
         languages={language.code: language.name for language in manifest.languages},
         tag_ids={(d.source, d.target): d.tag_id for d in manifest.directions},
         formality_ids={(d.source, d.target): d.formality_ids for d in manifest.directions},

@@ -63,7 +63,7 @@ class ServiceMetrics:
         """Ask `is_ready` at every scrape."""
         self._ready.set_function(lambda: float(is_ready()))
 
-    def show_model(self, model: ServedModel, num_threads: int) -> None:
+    def show_model(self, model: ServedModel) -> None:
         """Say what is served from now on."""
         self._model.clear()
         self._model.labels(
@@ -72,7 +72,7 @@ class ServiceMetrics:
             model.sha256,
             model.provider,
             model.precision,
-            str(num_threads),
+            str(model.num_workers),
         ).set(1)
 
     def count_reload(self, result: str) -> None:

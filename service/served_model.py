@@ -20,8 +20,9 @@ class ServedModel:
         name: of the bundle.
         version: of the bundle.
         sha256: of its manifest, which holds the checksum of every file.
-        precision: of the graphs that run, "int8" or "float32".
+        precision: of the graphs that run, "int8", "float32" or "float16".
         provider: what runs them, in onnxruntime's words.
+        num_workers: threads that decode.
         languages: code -> English name, in the order of the manifest.
         tag_ids: (source, target) -> token id of the target-language tag.
         formality_ids: (source, target) -> form of address -> token id that asks for it.
@@ -47,6 +48,7 @@ class ServedModel:
     max_source_tokens: int
     max_target_tokens: int
     max_target_ratio: float
+    num_workers: int = 1
     length_penalty_formula: LengthPenaltyFormula = "plain"
     silent_ids: tuple[int, ...] = ()
     scores: Mapping[str, Any] = field(default_factory=dict)

@@ -19,7 +19,7 @@ _MATCHER = re.compile(r'(\w+)\s*(?:=~|!~|!=|=)\s*"([^"]*)"')
 def fill_registry() -> CollectorRegistry:
     """All metrics, after one of everything has happened."""
     registry = CollectorRegistry()
-    ServiceMetrics(registry).show_model(_model(), 2)
+    ServiceMetrics(registry).show_model(_model())
     EngineMetrics(registry)
     requests = RequestMetrics(registry)
     requests.count_request("native", "ok", 0.5)

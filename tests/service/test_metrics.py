@@ -1,4 +1,5 @@
 import threading
+from dataclasses import replace
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -115,7 +116,7 @@ def test_a_text_without_tokens_has_no_length_ratio(registry: CollectorRegistry) 
 def test_the_model_is_shown_with_its_threads(
     registry: CollectorRegistry, model: ServedModel
 ) -> None:
-    ServiceMetrics(registry).show_model(model, 2)
+    ServiceMetrics(registry).show_model(replace(model, num_workers=2))
 
     labels = {
         "model": "stub",
