@@ -12,7 +12,7 @@ from export.errors import ShapeMismatch, ValueMismatch
 from export.onnx_model import OnnxModel
 from export.parity import (
     MAX_FLOAT32_DIFFERENCE,
-    MIN_INT8_AGREEMENT,
+    MIN_AGREEMENT,
     Array,
     Parity,
     Sample,
@@ -102,7 +102,7 @@ def test_one_other_token_is_refused_in_float32() -> None:
 
 
 def test_int8_may_differ_until_it_prefers_other_tokens_too_often() -> None:
-    far = replace(SOUND, max_abs_difference=1.0, token_agreement=MIN_INT8_AGREEMENT)
+    far = replace(SOUND, max_abs_difference=1.0, token_agreement=MIN_AGREEMENT["int8"])
 
     require_parity("int8", far)
 

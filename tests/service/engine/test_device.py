@@ -38,7 +38,9 @@ def test_what_was_copied_there_is_read_back() -> None:
 
     there = to_device(array)
 
-    assert (there.shape, there.dtype, there.nbytes) == (SHAPE, np.float16, array.nbytes // 2)
+    assert there.shape == SHAPE
+    assert there.dtype == np.float16
+    assert there.nbytes == array.nbytes // 2
     np.testing.assert_array_equal(to_host(there), array)
     np.testing.assert_array_equal(DEVICE.read(there, 2, 3, 1), array[2, 3, 1])
 
