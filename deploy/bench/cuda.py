@@ -22,7 +22,7 @@ from deploy.bench import environment
 from deploy.bench.cuda_equality import KINDS, measure_equality
 from deploy.bench.cuda_fallback import swap_attention
 from deploy.bench.cuda_placement import measure_placement
-from deploy.bench.cuda_speed import measure_speed
+from deploy.bench.cuda_speed import make_cases, measure_speed
 from deploy.bench.cuda_subject import Running, Subject, make_subject
 from service.engine.device import cuda_obstacle
 
@@ -77,7 +77,7 @@ def _parts(name: str, arguments: argparse.Namespace, deadline: float) -> dict[st
         "placement": measure_placement,
         **({"equality": measure_equality} if name == "default" else {}),
         "speed": lambda subject: measure_speed(
-            subject, arguments.sizes, arguments.beam_sizes, deadline
+            subject, make_cases(arguments.sizes, arguments.beam_sizes), deadline
         ),
     }
 

@@ -4,7 +4,7 @@ import statistics
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -18,25 +18,36 @@ ROOMY_SLOTS = 256  # of a service that is made for many, when few are there
 NUM_STEPS = 20
 
 
-def measure_speed(
-    subject: Subject, sizes: Sequence[int], beam_sizes: Sequence[int], deadline: float
-) -> list[dict[str, Any]]:
-    """A row for each number of sentences, greedy and with beam 4, as long as there is time."""
-    plan = [(count, 1, min(MOST_SLOTS, count)) for count in sizes]
-    plan += [(count, 4, min(MOST_SLOTS, 4 * count)) for count in beam_sizes]
-    plan += [(count, 1, ROOMY_SLOTS) for count in sizes if count < ROOMY_SLOTS]
+class Case(NamedTuple):
+    """How much is translated at once, and how: `slots` are those of the engine."""
+
+    sentences: int
+    beam: int
+    slots: int
+
+
+def make_cases(sizes: Sequence[int], beam_sizes: Sequence[int]) -> list[Case]:
+    """Greedy and with beam 4, in as many slots as are needed; then few sentences in many slots."""
+    return [
+        *(Case(count, 1, min(MOST_SLOTS, count)) for count in sizes),
+        *(Case(count, 4, min(MOST_SLOTS, 4 * count)) for count in beam_sizes),
+        *(Case(count, 1, ROOMY_SLOTS) for count in sizes if count < ROOMY_SLOTS),
+    ]
+
+
+def measure_speed(subject: Subject, cases: Sequence[Case], deadline: float) -> list[dict[str, Any]]:
+    """A row for each case, as long as there is time."""
     rows = []
-    for count, beam, slots in plan:
+    for case in cases:
         if time.monotonic() < deadline:
-            rows.append(_measure(subject, count, beam, slots, deadline))
+            rows.append(_measure(subject, case, deadline))
             print(rows[-1], flush=True)
     return rows
 
 
-def _measure(
-    subject: Subject, count: int, beam: int, slots: int, deadline: float
-) -> dict[str, Any]:
+def _measure(subject: Subject, case: Case, deadline: float) -> dict[str, Any]:
     """Both sides in turn; medians of the rounds."""
+    count, beam, slots = case
     sources = subject.many(count)
     options = DecodingOptions(beam_size=beam, max_target_tokens=MAX_TOKENS)
     ours: list[float] = []
@@ -57,9 +68,7 @@ def _measure(
             theirs.append(_seconds(pytorch))
     mine, other = statistics.median(ours), statistics.median(theirs)
     return {
-        "sentences": count,
-        "beam": beam,
-        "slots": slots,
+        **case._asdict(),
         "graph ms/step": _milliseconds_of_a_step(subject, slots),
         "tokens/s": round(tokens / mine),
         "sentences/s": round(count / mine, 1),

@@ -93,8 +93,14 @@ def make_subject(name: str, device: str, folder: Path) -> Subject:
     subject = Subject(
         name=name, device=device, loaded=loaded, sources=sources, folder=folder / name
     )
+    write_graphs(subject)
+    return subject
+
+
+def write_graphs(subject: Subject) -> None:
+    """Write the graphs of float32 and of float16."""
     subject.folder.mkdir()
-    folded, config = fold(loaded), loaded.model
+    folded, config = fold(subject.loaded), subject.loaded.model
     for part, graph, signature in (
         ("encoder", encoder_graph(folded), encoder_signature),
         ("decoder", decoder_graph(folded), decoder_signature),
@@ -102,7 +108,6 @@ def make_subject(name: str, device: str, folder: Path) -> Subject:
         subject.graph(part, "float32").write_bytes(graph.SerializeToString())
         half = halve(graph, signature(config, "float16"))
         subject.graph(part, "float16").write_bytes(half.SerializeToString())
-    return subject
 
 
 def make_limits(num_workers: int, slots: int) -> EngineLimits:
