@@ -106,6 +106,15 @@ class Graph:
 
         return run
 
+    def produce(self, inputs: Mapping[str, Tensor], output: str, device: str) -> Any:
+        """Run once, and return an output in new memory on a device: a value of onnxruntime."""
+        binding = self.session.io_binding()
+        for name, (place, dtype, shape, address, _) in inputs.items():
+            binding.bind_input(name, place, 0, dtype, shape, address)
+        binding.bind_output(output, device)
+        self.session.run_with_iobinding(binding)
+        return binding.get_outputs()[0]
+
 
 @dataclass(frozen=True, eq=False)
 class DeviceArray:
@@ -188,21 +197,18 @@ class Device:
         """A new array of keys or values."""
         return self.copy_of(np.zeros(shape, dtype=self._dtype))
 
-    def fitted(self, array: DeviceArray, shape: Shape, num_busy: int) -> DeviceArray:
-        """A new array with what the busy slots hold."""
-        fitted = self.empty(shape, array.dtype)
-        kept = num_busy, min(shape[3], array.shape[3])
+    def fitted(self, array: DeviceArray, shape: Shape, num_slots: int) -> DeviceArray:
+        """A new array with what the first slots hold."""
+        kept = num_slots, min(shape[3], array.shape[3])
         pads = np.zeros((2, 5), dtype=np.int64)
         pads[1, [1, 3]] = shape[1] - kept[0], shape[3] - kept[1]
-        self._graphs["fit"].bind(
-            {
-                "array": array.words(*array.shape[:4], -1),
-                "kept": on_host(np.array(kept, dtype=np.int64)),
-                "pads": on_host(pads.ravel()),
-            },
-            {"fitted": fitted.words(*shape[:4], -1)},
-        )()
-        return fitted
+        inputs = {
+            "array": array.words(*array.shape[:4], -1),
+            "kept": on_host(np.array(kept, dtype=np.int64)),
+            "pads": on_host(pads.ravel()),
+        }
+        value = self._graphs["fit"].produce(inputs, "fitted", self.name)
+        return DeviceArray(self.name, array.dtype, shape, value)
 
     def join(self, array: DeviceArray, joins: Sequence[Join]) -> None:
         """Write sources into slots; those of one run of the encoder, all at once."""

@@ -10,11 +10,13 @@ class Snapshot:
     """The engine between two steps.
 
     Attributes:
+        num_rows: slots that a step works on; no other one is busy.
         slots_by_job: slots of each running job; states: where each stands.
-        lengths: tokens cached in each busy slot; limits: most tokens of the hypothesis there.
+        lengths: tokens cached in each slot of a step; limits: most tokens of each hypothesis.
     """
 
     num_busy: int
+    num_rows: int
     max_slots: int
     slots_by_job: tuple[tuple[int, ...], ...]
     states: tuple[JobState, ...]
@@ -26,7 +28,8 @@ def check_invariants(snapshot: Snapshot) -> list[str]:
     """All violations, in words; empty when the engine is sound."""
     violations = []
     owned = sorted(slot for slots in snapshot.slots_by_job for slot in slots)
-    if owned != list(range(snapshot.num_busy)):
+    is_once = len(set(owned)) == len(owned) == snapshot.num_busy
+    if not is_once or any(slot >= snapshot.num_rows for slot in owned):
         violations.append(f"{snapshot.num_busy} slots are busy, but jobs own {owned}")
     if snapshot.num_busy > snapshot.max_slots:
         violations.append(f"{snapshot.num_busy} busy slots of {snapshot.max_slots}")

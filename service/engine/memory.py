@@ -47,7 +47,8 @@ class Memory(Protocol):
 
     Attributes:
         takes_all_slots: every step works on all slots, busy or not, so that the number of rows,
-            and with it the kernel that a product takes, is always the same.
+            and with it the kernel that a product takes, is always the same; so slots stay where
+            they are.
     """
 
     takes_all_slots: bool
@@ -55,8 +56,8 @@ class Memory(Protocol):
     def zeros(self, shape: Shape) -> Array:
         """A new array."""
 
-    def fitted(self, array: Any, shape: Shape, num_busy: int) -> Array:
-        """A new array; what the first `num_busy` slots hold is kept as far as there is room."""
+    def fitted(self, array: Any, shape: Shape, num_slots: int) -> Array:
+        """A new array; what the first `num_slots` slots hold is kept as far as there is room."""
 
     def join(self, array: Any, joins: Sequence[Join]) -> None:
         """Write sources into slots."""
@@ -75,12 +76,12 @@ class HostMemory:
         return np.zeros(shape, dtype=np.float32)
 
     def fitted(
-        self, array: npt.NDArray[np.float32], shape: Shape, num_busy: int
+        self, array: npt.NDArray[np.float32], shape: Shape, num_slots: int
     ) -> npt.NDArray[np.float32]:
-        """A new array with what the busy slots hold."""
+        """A new array with what the first slots hold."""
         fitted = self.zeros(shape)
         kept = min(shape[3], array.shape[3])
-        fitted[:, :num_busy, :, :kept] = array[:, :num_busy, :, :kept]
+        fitted[:, :num_slots, :, :kept] = array[:, :num_slots, :, :kept]
         return fitted
 
     def join(self, array: npt.NDArray[np.float32], joins: Sequence[Join]) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Self
 import numpy as np
 
 from service.bundle import Bundle, Sizes
-from service.engine.device import Device, Graph, on_host
+from service.engine.device import Device, DeviceArray, Graph, on_host
 from service.engine.limits import GPU_ENCODE_TOKENS
 from service.engine.memory import HostMemory
 from service.engine.slots import SlotTable
@@ -102,14 +102,12 @@ class Runner:
             longest,
             self.sizes.head_dim,
         )
-        if self.device:
-            cross: Any = self.device.empty(shape, np.float16)
-            output = cross.tensor()
-        else:
-            cross = np.empty(shape, dtype=np.float32)
-            output = on_host(cross)
         feeds = {name: on_host(array) for name, array in inputs.items()}
-        self.encoder.bind(feeds, {"cross": output})()
+        if self.device:
+            value = self.encoder.produce(feeds, "cross", self.device.name)
+            return DeviceArray(self.device.name, np.dtype(np.float16), shape, value)
+        cross = np.empty(shape, dtype=np.float32)
+        self.encoder.bind(feeds, {"cross": on_host(cross)})()
         return cross
 
     def slot_table(self, max_slots: int, max_tokens: int) -> SlotTable:

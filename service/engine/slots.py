@@ -1,10 +1,12 @@
 """The slot table: the only owner of cache memory, which may be the host's or a device's.
 
-Each busy slot belongs to one hypothesis. Busy slots are always the first ones, so that one
-decoder step reads a contiguous piece of every array; when a slot in the middle becomes free,
-the last busy one moves in.
+Each busy slot belongs to one hypothesis. On the host, busy slots are always the first ones, so that
+one decoder step reads a contiguous piece of every array; when a slot in the middle becomes free,
+the last busy one moves in. On a device every step works on all slots: nothing moves, and room that
+was made for a long text is kept, because each copy costs as much as a step.
 """
 
+import heapq
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,9 +21,10 @@ class SlotTable:
     """Tokens, lengths and KV caches of all hypotheses.
 
     Attributes:
-        num_busy: slots 0 to num_busy - 1 are in use.
+        num_busy: slots in use.
         ids: (slot) int64, the token to feed next.
-        lengths: (slot) int32, tokens cached so far, which is the position of `ids`.
+        lengths: (slot) int32, tokens cached so far, which is the position of `ids`; 0 in a slot
+            that nobody has.
         source_lengths: (slot) int64; 1 in a slot that nobody has.
         cache: (place, slot, heads, capacity, head_dim); place 2 * layer holds keys, the
             next one values. The longer the capacity, the fewer slots there is memory for.
@@ -44,6 +47,7 @@ class SlotTable:
         self._heads, self._head_dim = sizes.num_heads, sizes.head_dim
         self.max_slots, self._max_tokens = max_slots, max_tokens
         self.num_busy = 0
+        self._holes = list(range(max_slots))  # a heap, on a device: slots that nobody has
         self.generation = 0
         self.ids = np.zeros(max_slots, dtype=np.int64)
         self.lengths = np.zeros(max_slots, dtype=np.int32)
@@ -86,18 +90,25 @@ class SlotTable:
         assert count <= self.num_free, "more slots asked for than are free. This is a bug."
         num_slots = self.num_busy + count
         self._fit_source(source_length, num_slots)
-        capacity = self.cache.shape[3] if self.num_busy else SMALLEST_CAPACITY
-        if num_slots * capacity > self._max_tokens:  # a long one that has left made it so large
-            capacity = capacity_for(int(self.lengths[: self.num_busy].max(initial=0)) + 1)
-        self.cache = self._fitted(self.cache, capacity, num_slots)
-        slots = list(range(self.num_busy, self.num_busy + count))
-        new = slice(self.num_busy, self.num_busy + count)
+        self._fit_cache(num_slots)
+        if self._memory.takes_all_slots:
+            slots = [heapq.heappop(self._holes) for _ in range(count)]
+        else:
+            slots = list(range(self.num_busy, num_slots))
         self._joins.append(Join(cross, slots, source_length))
-        self.source_lengths[new] = source_length
-        self.ids[new] = bos_id
-        self.lengths[new] = 0
-        self.num_busy += count
+        self.source_lengths[slots] = source_length
+        self.ids[slots] = bos_id
+        self.num_busy = num_slots
         return slots
+
+    def _fit_cache(self, num_slots: int) -> None:
+        """Make room for more slots, and give back what a long one that has left took."""
+        if self._memory.takes_all_slots:
+            return
+        capacity = self.cache.shape[3] if self.num_busy else SMALLEST_CAPACITY
+        if num_slots * capacity > self._max_tokens:
+            capacity = capacity_for(int(self.lengths.max()) + 1)
+        self.cache = self._fitted(self.cache, capacity, num_slots)
 
     def _fit_source(self, source_length: int, num_slots: int) -> None:
         """Make room for a source of this length, and give back room that nobody needs.
@@ -105,8 +116,10 @@ class SlotTable:
         All rows are computed over the same number of source positions, so one long source
         makes every step dearer while it is here, and not longer.
         """
-        longest = max(source_length, *self.source_lengths[: self.num_busy].tolist(), 1)
-        self.cross = self._fitted(self.cross, capacity_for(longest), num_slots)
+        capacity = capacity_for(max(source_length, int(self.source_lengths.max())))
+        if self._memory.takes_all_slots:
+            capacity = max(capacity, self.cross.shape[3])
+        self.cross = self._fitted(self.cross, capacity, num_slots)
 
     def settle(self) -> None:
         """Do the copies that are due: all of them at once, which is what a device likes."""
@@ -120,7 +133,7 @@ class SlotTable:
     def fit_target(self) -> None:
         """Make room for one more token in every busy slot."""
         self.settle()
-        longest = int(self.lengths[: self.num_busy].max(initial=0)) + 1
+        longest = int(self.lengths.max()) + 1
         capacity = max(self.cache.shape[3], capacity_for(longest))
         self.cache = self._fitted(self.cache, capacity, self.num_busy)
 
@@ -129,11 +142,17 @@ class SlotTable:
         if array.shape[3] == capacity and array.shape[1] >= num_slots:
             return array
         self.generation += 1
-        return self._memory.fitted(array, self._shape(capacity, num_slots), self.num_busy)
+        return self._memory.fitted(array, self._shape(capacity, num_slots), self.num_rows)
 
     def free(self, slots: Sequence[int]) -> dict[int, int]:
         """Give back `slots`; return which busy slots moved where, so that no hole is left."""
         self.settle()
+        if self._memory.takes_all_slots:
+            for slot in slots:
+                heapq.heappush(self._holes, slot)
+            self.lengths[slots], self.source_lengths[slots] = 0, 1
+            self.num_busy -= len(slots)
+            return {}
         freed = set(slots)
         remaining = self.num_busy - len(freed)
         holes = [slot for slot in sorted(freed) if slot < remaining]

@@ -60,13 +60,13 @@ class Stepper:
         if bound not in self._bindings:
             self._bindings[bound] = self._bind(*bound)
         self._candidate_rows[:asked] = candidate_rows
-        self._total_length[0] = slots.lengths[: slots.num_busy].max() + 1
+        self._total_length[0] = slots.lengths.max() + 1
         self._feed()
         self._bindings[bound]()
         candidates = Candidates(
             candidate_rows, self._candidate_ids[:asked], self._candidate_logits[:asked]
         )
-        return self._scores(slots.num_busy, candidates)
+        return self._scores(slots.num_rows, candidates)
 
     def _num_bound(self, asked: int) -> int:
         """Rows whose candidates the graph finds, if so many are asked for."""

@@ -266,10 +266,11 @@ class Worker:
         """The state between two steps."""
         return Snapshot(
             num_busy=self._slots.num_busy,
+            num_rows=self._slots.num_rows,
             max_slots=self._slots.max_slots,
             slots_by_job=tuple(tuple(running.slots) for running in self._running),
             states=tuple(running.job.state for running in self._running),
-            lengths=tuple(self._slots.lengths[: self._slots.num_busy].tolist()),
+            lengths=tuple(self._slots.lengths[: self._slots.num_rows].tolist()),
             limits=tuple(
                 running.job.options.max_target_tokens
                 for running in self._running

@@ -16,6 +16,7 @@ from service.engine.slots import SlotTable
 from service.errors import BundleError
 
 SHAPE = (4, 5, 2, 8, 6)  # (place, slot, heads, capacity, head_dim)
+SIZES = Sizes(vocab_size=9, d_model=4, num_heads=2, num_decoder_layers=1)
 DEVICE, HOST = Device("cpu", np.float16), HostMemory()
 
 
@@ -96,10 +97,38 @@ def test_sources_are_written_to_slots_whatever_room_they_came_in(longest: int) -
 
 
 def test_all_slots_have_memory_at_all_times() -> None:
-    sizes = Sizes(vocab_size=9, d_model=4, num_heads=2, num_decoder_layers=1)
-    table = SlotTable(sizes, 6, max_tokens=64, memory=DEVICE)
+    table = SlotTable(SIZES, 6, max_tokens=64, memory=DEVICE)
 
     assert table.cache.shape[1] == table.num_rows == 6
+
+
+def test_slots_stay_where_they_are_and_holes_are_taken_first() -> None:
+    table = SlotTable(SIZES, 6, max_tokens=64, memory=DEVICE)
+    cross = DEVICE.zeros((2, 1, 2, 3, 2))[:, 0]
+    first, second = (table.allocate(2, cross, 3, bos_id=2) for _ in range(2))
+    table.advance(second, [7, 8])
+
+    assert table.free(first[:1]) == {}
+
+    assert table.allocate(2, cross, 3, bos_id=2) == [0, 4]
+    assert table.num_busy == 5
+    assert table.lengths.tolist() == [0, 0, 1, 1, 0, 0]
+    assert table.ids[:5].tolist() == [2, 2, 7, 8, 2]
+
+
+def test_room_that_was_made_is_kept() -> None:
+    table = SlotTable(SIZES, 6, max_tokens=64, memory=DEVICE)
+    slots = table.allocate(2, DEVICE.zeros((2, 1, 2, 40, 2))[:, 0], 40, bos_id=2)
+    table.lengths[slots] = 70
+    table.fit_target()
+    table.free(slots)
+    generation = table.generation
+
+    table.allocate(2, DEVICE.zeros((2, 1, 2, 3, 2))[:, 0], 3, bos_id=2)
+    table.fit_target()
+
+    assert (table.cross.shape[3], table.cache.shape[3]) == (64, 128)
+    assert table.generation == generation
 
 
 def test_a_file_that_is_no_graph_is_named(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from service.engine.job import JobState
 
 SOUND = Snapshot(
     num_busy=4,
+    num_rows=4,
     max_slots=8,
     slots_by_job=((3,), (0, 2), (1,)),
     states=(JobState.DECODING,) * 3,
@@ -20,7 +21,7 @@ SOUND = Snapshot(
 
 def test_a_sound_engine_violates_nothing() -> None:
     assert check_invariants(SOUND) == []
-    assert check_invariants(Snapshot(0, 8, (), (), (), ())) == []
+    assert check_invariants(Snapshot(0, 0, 8, (), (), (), ())) == []
 
 
 @pytest.mark.parametrize(
@@ -41,6 +42,15 @@ def test_every_busy_slot_has_one_owner(
     violations = check_invariants(snapshot)
 
     assert [text for text in violations if re.search(message, text)]
+
+
+def test_slots_may_have_holes_between_them_where_a_step_works_on_all() -> None:
+    apart = replace(SOUND, slots_by_job=((6,), (0, 2), (1,)), lengths=(5, 0, 5, 0, 0, 0, 9, 0))
+
+    assert check_invariants(replace(apart, num_rows=8)) == []
+    assert check_invariants(replace(apart, num_rows=6)) == [
+        "4 slots are busy, but jobs own [0, 1, 2, 6]"
+    ]
 
 
 def test_no_more_slots_are_busy_than_there_are() -> None:

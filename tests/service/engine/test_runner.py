@@ -117,7 +117,7 @@ def test_steps_go_on_in_new_memory_when_caches_grow(runner: Runner) -> None:
     assert table.cache.shape[3] == 4 * SMALLEST_CAPACITY
 
 
-def test_a_row_that_moved_into_a_hole_goes_on_as_before(runner: Runner) -> None:
+def test_a_row_beside_a_hole_goes_on_as_before(runner: Runner) -> None:
     table = runner.slot_table(4, 8_192)
     stepper = runner.stepper(table)
     for source in SOURCES[:3]:
@@ -126,11 +126,12 @@ def test_a_row_that_moved_into_a_hole_goes_on_as_before(runner: Runner) -> None:
         stepper.step()
         go_on(table, 300)
 
-    assert table.free([0]) == {2: 0}
+    moves = table.free([0])
+    assert moves == ({} if runner.device else {2: 0})
     scores = stepper.step()
 
     wanted = run_alone(runner, SOURCES[2], [300] * 7)[-1]
-    np.testing.assert_array_equal(scores.logits[0], wanted)
+    np.testing.assert_array_equal(scores.logits[moves.get(2, 2)], wanted)
 
 
 def test_scores_name_the_best_token_and_normalise(runner: Runner) -> None:
@@ -142,9 +143,11 @@ def test_scores_name_the_best_token_and_normalise(runner: Runner) -> None:
 
     logits = np.stack([scores.logits[row] for row in range(len(SOURCES))])
     assert logits.shape == (len(SOURCES), runner.sizes.vocab_size)
-    assert scores.best_ids == logits.argmax(axis=1).tolist()
-    assert scores.best_logits in (None, logits.max(axis=1).tolist())
-    totals = np.exp(logits - np.array(scores.log_normalisers)[:, None]).sum(axis=1)
+    rows = slice(len(SOURCES))  # on a device there are more
+    assert scores.best_ids[rows] == logits.argmax(axis=1).tolist()
+    if scores.best_logits:
+        assert scores.best_logits[rows] == logits.max(axis=1).tolist()
+    totals = np.exp(logits - np.array(scores.log_normalisers[rows])[:, None]).sum(axis=1)
     np.testing.assert_allclose(totals, 1.0, rtol=1e-5)
 
 
