@@ -19,12 +19,11 @@ from typing import Any
 import torch  # first: it brings the libraries of CUDA
 
 from deploy.bench import environment
-from deploy.bench.cuda_equality import KINDS, measure_equality
-from deploy.bench.cuda_fallback import swap_attention
+from deploy.bench.cuda_equality import measure_equality
 from deploy.bench.cuda_placement import measure_placement
 from deploy.bench.cuda_speed import make_cases, measure_speed
-from deploy.bench.cuda_subject import Running, Subject, make_subject
-from service.engine.device import cuda_obstacle
+from deploy.bench.cuda_subject import Subject, make_subject
+from service.engine.device import cuda_obstacle, runtime_facts
 
 Part = Callable[[Subject], Any]
 
@@ -48,6 +47,7 @@ def main(argv: Sequence[str]) -> int:
     results: dict[str, Any] = {
         "environment": environment.describe(),
         "gpu": _gpu(),
+        "onnxruntime": runtime_facts()[0],
         "obstacle": cuda_obstacle(),
     }
     failed = 0
@@ -57,7 +57,6 @@ def main(argv: Sequence[str]) -> int:
             results[name] = found
             try:
                 subject = make_subject(name, arguments.device, Path(folder))
-                found["operators"] = _try_operators(subject)
             except Exception:  # noqa: BLE001 - the next model may work
                 traceback.print_exc()
                 failed += 1
@@ -65,7 +64,7 @@ def main(argv: Sequence[str]) -> int:
             for part, measure in _parts(name, arguments, deadline).items():
                 failed += not _guarded(found, part, measure, subject, deadline)
                 arguments.output.write_text(json.dumps(results, indent=1), encoding="utf-8")
-    print(f"GPU: {results['gpu']}; obstacle: {results['obstacle'] or 'none'}")
+    print({name: results[name] for name in ("gpu", "onnxruntime", "obstacle")})
     for name in arguments.subjects:
         _print_table(name, results[name])
     return failed
@@ -100,30 +99,12 @@ def _guarded(
     return True
 
 
-def _try_operators(subject: Subject) -> str:
-    """Translate a little; if that fails, exchange the operator for attention over a source."""
-    greedy = [(subject.sources[0], KINDS["greedy"])]
-    try:
-        with Running(subject.on_device, 4) as engine:
-            engine.translate(greedy)
-    except Exception:  # noqa: BLE001 - onnxruntime has no error class of its own
-        traceback.print_exc()
-        for part in ("encoder", "decoder"):
-            swap_attention(subject.graph(part, "float16"))
-        vars(subject).pop("on_device", None)
-        with Running(subject.on_device, 4) as engine:
-            engine.translate(greedy)
-        return "MultiHeadAttention"
-    return "Attention"
-
-
 def _gpu() -> str:
     return torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
 
 
 def _print_table(name: str, found: dict[str, Any]) -> None:
     print(f"== {name}")
-    print(f"attention over sources by {found.get('operators')}")
     for part in ("placement", "equality"):
         values = found.get(part, "not measured")
         for key, value in values.items() if isinstance(values, dict) else [("", values)]:

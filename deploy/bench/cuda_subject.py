@@ -23,6 +23,7 @@ from service.engine.job import Job
 from service.engine.limits import GPU_ENCODE_TOKENS, EngineLimits
 from service.engine.loop import Engine
 from service.engine.options import DecodingOptions
+from service.engine.report import StepReport
 from service.engine.runner import Runner
 
 SHIPPED = Path(__file__).parents[2] / "model" / "checkpoints" / "default.safetensors"
@@ -125,10 +126,15 @@ def make_limits(num_workers: int, slots: int) -> EngineLimits:
 
 
 class Running:
-    """An engine that runs; a context manager."""
+    """An engine that runs; a context manager.
+
+    Attributes:
+        reports: of the steps of the last translation.
+    """
 
     def __init__(self, runner: Runner, slots: int, num_workers: int = 1) -> None:
-        self._engine = Engine(runner, make_limits(num_workers, slots), on_step=lambda report: None)
+        self.reports: list[StepReport] = []
+        self._engine = Engine(runner, make_limits(num_workers, slots), on_step=self.reports.append)
 
     def __enter__(self) -> "Running":
         self._engine.start()
@@ -139,6 +145,7 @@ class Running:
 
     def translate(self, asked: Sequence[tuple[Ids, DecodingOptions]]) -> list[Job]:
         """Submit all at once and wait for all."""
+        self.reports.clear()
         jobs = [Job(source_ids=source, options=options) for source, options in asked]
         for job in jobs:
             self._engine.submit(job)
