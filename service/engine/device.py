@@ -39,7 +39,8 @@ def cuda_obstacle() -> str:
         return f"onnxruntime {version} offers {', '.join(providers)}"
     onnxruntime.preload_dlls()  # of CUDA, if they came as packages of Python
     try:
-        Device("cuda", np.float32).read(Device("cuda", np.float32).zeros((1, 1)), 0)
+        gpu = Device("cuda", np.float32)
+        gpu.read(gpu.zeros((1, 1)), [(0,)])
     except Exception as error:  # noqa: BLE001 - onnxruntime has no error class of its own
         return f"onnxruntime {version} cannot use a GPU here: {error}"
     return ""
@@ -244,17 +245,17 @@ class Device:
             {"moved": rows},
         )()
 
-    def read(self, array: DeviceArray, *index: int) -> npt.NDArray[Any]:
-        """Copy the part with these indices on the first axes to the host."""
-        shape = array.shape[: len(index)]
-        row = int(np.ravel_multi_index(index, shape))
-        found = np.empty(array.shape[len(index) :], dtype=array.dtype)
-        words = found.reshape(1, -1).view(_WORD)
+    def read(self, array: DeviceArray, indices: Sequence[tuple[int, ...]]) -> npt.NDArray[Any]:
+        """Copy the parts with these indices on the first axes to the host, all at once."""
+        num_axes = len(indices[0])
+        shape = array.shape[:num_axes]
+        found = np.empty((len(indices), *array.shape[num_axes:]), dtype=array.dtype)
+        rows = np.ravel_multi_index(tuple(np.array(indices).T), shape)
         self._graphs["read"].bind(
             {
                 "array": array.words(int(np.prod(shape)), -1),
-                "rows": on_host(np.array([row], dtype=np.int64)),
+                "rows": on_host(rows.astype(np.int64)),
             },
-            {"found": on_host(words)},
+            {"found": on_host(found.reshape(len(indices), -1).view(_WORD))},
         )()
         return found

@@ -86,6 +86,7 @@ class SeparateSearch:
         self._hypotheses = [Growing() for _ in range(options.beam_size)]
         self._rows = list(range(options.beam_size))
         self._live = self._rows  # those that have not ended
+        self.reads_logits = options.sampling is not None
 
     def advance(self, scores: SegmentScores) -> Choice | None:
         """Extend what has not ended; None when all has."""
@@ -149,6 +150,7 @@ class BeamSearch:
 
     Attributes:
         reads_candidates: whether the best tokens of its rows are worth asking the graph for.
+        reads_logits: whether all logits of its rows are worth reading.
     Source: Wu et al. 2016, section 7, with the length penalty as the only term.
     """
 
@@ -157,6 +159,7 @@ class BeamSearch:
         self._eos_id = eos_id
         self._rules = Rules(options, eos_id)
         self.reads_candidates = self._rules.only_silence
+        self.reads_logits = not self.reads_candidates
         self._live = [Growing()]  # up to beam_size; slots beyond them hold copies of the first
         self._finished: list[Hypothesis] = []
 

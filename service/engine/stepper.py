@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from service.bundle import Sizes
 from service.engine.device import Device, Graph, Tensor, on_host
@@ -45,11 +44,14 @@ class Stepper:
         self._logits: Any = np.zeros(self._logits_shape, dtype=np.float32)
         self._cross_query: Any = np.zeros(self._query_shape, dtype=np.float32)
 
-    def step(self, candidate_rows: Sequence[int] = ()) -> StepScores:
+    def step(
+        self, candidate_rows: Sequence[int] = (), logit_rows: Sequence[int] = ()
+    ) -> StepScores:
         """Feed the next token of every busy slot; the answer is overwritten by the next step.
 
         Args:
             candidate_rows: slots whose best tokens are asked for.
+            logit_rows: slots whose logits will be read, so that it can be done at once.
         """
         slots, asked = self._slots, len(candidate_rows)
         slots.fit_target()
@@ -66,7 +68,7 @@ class Stepper:
         candidates = Candidates(
             candidate_rows, self._candidate_ids[:asked], self._candidate_logits[:asked]
         )
-        return self._scores(slots.num_rows, candidates)
+        return self._scores(slots.num_rows, candidates, logit_rows)
 
     def _num_bound(self, asked: int) -> int:
         """Rows whose candidates the graph finds, if so many are asked for."""
@@ -75,7 +77,7 @@ class Stepper:
     def _feed(self) -> None:
         """Nothing: the graph reads the slot table itself."""
 
-    def _scores(self, rows: int, candidates: Candidates) -> StepScores:
+    def _scores(self, rows: int, candidates: Candidates, _logit_rows: Sequence[int]) -> StepScores:
         return StepScores(
             self._logits[:rows], self._log_normalisers[:rows], self._best_ids[:rows], candidates
         )
@@ -174,9 +176,9 @@ class DeviceStepper(Stepper):
         tensor: Tensor = array.tensor(place, rows=rows)
         return tensor
 
-    def _scores(self, rows: int, candidates: Candidates) -> StepScores:
+    def _scores(self, rows: int, candidates: Candidates, logit_rows: Sequence[int]) -> StepScores:
         return StepScores(
-            DeviceRows(self._device, self._logits),
+            DeviceRows(self._device, self._logits, logit_rows),
             self._log_normalisers[:rows],
             self._best_ids[:rows],
             candidates,
@@ -185,20 +187,26 @@ class DeviceStepper(Stepper):
 
     def attention(self, slots: Sequence[int]) -> tuple[Floats, Floats]:
         """As that of `Stepper`."""
-        read = self._device.read
-        queries = np.stack([read(self._cross_query, slot) for slot in slots])
-        keys = read(self._slots.cross, self._slots.cross.shape[0] - 2, slots[0])
+        queries = self._device.read(self._cross_query, [(slot,) for slot in slots])
+        cross = self._slots.cross
+        [keys] = self._device.read(cross, [(cross.shape[0] - 2, slots[0])])
         return queries.astype(np.float32), keys.astype(np.float32)
 
 
 class DeviceRows:
-    """Rows of an array on a device, copied when they are first asked for."""
+    """Rows of an array on a device: those that are wanted now, others when they are asked for."""
 
-    def __init__(self, device: Device, array: Any) -> None:
+    def __init__(self, device: Device, array: Any, wanted: Sequence[int]) -> None:
         self._device, self._array = device, array
-        self._rows: dict[int, npt.NDArray[np.float32]] = {}
+        self._rows: dict[int, Floats] = {}
+        if wanted:
+            self._read(wanted)
+
+    def _read(self, rows: Sequence[int]) -> None:
+        found = self._device.read(self._array, [(row,) for row in rows])
+        self._rows.update(zip(rows, found, strict=True))
 
     def __getitem__(self, row: int) -> Floats:
         if row not in self._rows:
-            self._rows[row] = self._device.read(self._array, row)
+            self._read([row])
         return self._rows[row]

@@ -188,8 +188,9 @@ class Worker:
             return None
         started = time.monotonic()
         asked = [slot for run in self._running if run.search.reads_candidates for slot in run.slots]
+        read = [slot for run in self._running if run.search.reads_logits for slot in run.slots]
         try:
-            scores = self._stepper.step(asked)
+            scores = self._stepper.step(asked, read)
         except Exception as error:  # noqa: BLE001 - onnxruntime's own class; what runs fails
             failed = list(self._running)
             self._release(failed)

@@ -36,7 +36,7 @@ def encode(runner: Runner, sources: Sequence[tuple[int, ...]]) -> npt.NDArray[An
     """Keys and values on the host: (place, segment, heads, source, head_dim)."""
     cross = runner.encode(sources)
     if runner.device:
-        cross = np.stack([runner.device.read(cross, place) for place in range(cross.shape[0])])
+        cross = runner.device.read(cross, [(place,) for place in range(cross.shape[0])])
     found: npt.NDArray[Any] = cross
     return found
 
@@ -166,6 +166,20 @@ def test_the_best_tokens_of_the_rows_asked_for_are_found_as_alone(runner: Runner
             wanted = top(scores.logits[slot], NUM_CANDIDATES)
             assert token_ids == wanted.tolist()
             assert logits == scores.logits[slot][wanted].tolist()
+
+
+def test_logits_that_are_asked_for_before_are_those_that_are_read_later(runner: Runner) -> None:
+    table = runner.slot_table(8, 8_192)
+    for source in SOURCES:
+        join(runner, table, source)
+    stepper = runner.stepper(table)
+
+    before = stepper.step([], [3, 0]).logits
+    found = {row: before[row].copy() for row in (3, 0, 2)}
+    after = stepper.step().logits
+
+    for row, logits in found.items():
+        np.testing.assert_array_equal(logits, after[row])
 
 
 def test_two_tables_of_one_runner_do_not_disturb_each_other(runner: Runner) -> None:

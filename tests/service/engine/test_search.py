@@ -246,20 +246,20 @@ def test_logits_are_not_looked_at_where_candidates_are_enough() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "are_read"),
+    ("options", "are_candidates_read", "are_logits_read"),
     [
-        ({}, True),
-        ({"silent_ids": (1, 2)}, True),
-        ({"repetition_penalty": 1.2}, False),
-        ({"no_repeat_ngram_size": 3}, False),
-        ({"beam_size": 1}, False),
-        ({"return_alternatives": True}, False),
-        ({"sampling": Sampling(seed=1)}, False),
+        ({}, True, False),
+        ({"silent_ids": (1, 2)}, True, False),
+        ({"repetition_penalty": 1.2}, False, True),
+        ({"no_repeat_ngram_size": 3}, False, True),
+        ({"beam_size": 1}, False, False),
+        ({"return_alternatives": True}, False, False),
+        ({"sampling": Sampling(seed=1)}, False, True),
     ],
 )
-def test_candidates_are_asked_for_where_a_search_reads_them(
-    options: dict[str, Any], are_read: bool
+def test_a_search_says_what_it_reads_in_every_step(
+    options: dict[str, Any], are_candidates_read: bool, are_logits_read: bool
 ) -> None:
     search = start_search(DecodingOptions(**{"beam_size": 4, **options}), EOS_ID)
 
-    assert search.reads_candidates is are_read
+    assert (search.reads_candidates, search.reads_logits) == (are_candidates_read, are_logits_read)

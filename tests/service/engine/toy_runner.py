@@ -105,7 +105,9 @@ class ToyStepper(Stepper):
         self._slots = slots
         self._cross_query = np.zeros((slots.max_slots, 1, 1, 2), dtype=np.float32)
 
-    def step(self, candidate_rows: Sequence[int] = ()) -> StepScores:
+    def step(
+        self, candidate_rows: Sequence[int] = (), _logit_rows: Sequence[int] = ()
+    ) -> StepScores:
         self._runner.on_decode()
         slots, rows = self._slots, []
         slots.fit_target()
