@@ -19,6 +19,7 @@ from deploy.bench.plan import Plan
 
 ROWS = (1, 16)
 SOURCE, PAST, CAPACITY = 20, 20, 64  # tokens read, tokens written so far, and room for more
+ASKED = 0  # rows whose candidates are wanted: greedy search wants none
 STEPS, WARM_UP = 60, 20
 FLOAT_BYTES = 4
 # What the graph is fed; every other number is zero.
@@ -105,7 +106,7 @@ def _bind(
     session: onnxruntime.InferenceSession, signature: Mapping[str, Any], rows: int
 ) -> tuple[Any, list[np.ndarray]]:
     """All ports bound to memory of their own, caches in place; and that memory, to be kept."""
-    axes = {"rows": rows, "source": SOURCE, "capacity": CAPACITY}
+    axes = {"rows": rows, "source": SOURCE, "capacity": CAPACITY, "asked": ASKED}
     binding, arrays = session.io_binding(), {}
     for port in signature["inputs"]:
         shape = [axes.get(axis, axis) for axis in port["axes"]]

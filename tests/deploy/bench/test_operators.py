@@ -5,7 +5,18 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from deploy.bench.machine import Machine
-from deploy.bench.operators import PAST, SOURCE, WARM_UP, Work, by_operator, work_of_step
+from deploy.bench.operators import (
+    PAST,
+    ROWS,
+    SOURCE,
+    WARM_UP,
+    Work,
+    by_operator,
+    profile,
+    work_of_step,
+)
+from deploy.bench.peers import Files
+from tests.bundles import write_bundle
 
 MACHINE = Machine(read_bytes={1: 4e9, 2: 1e9}, float32_macs=1e9, int8_macs=4e9)
 
@@ -34,6 +45,16 @@ def test_one_slow_step_and_the_first_ones_do_not_weigh() -> None:
     seconds, _ = by_operator([an_event("Add", "a", each) for each in taken])
 
     assert seconds == pytest.approx({"Add": 1e-6})
+
+
+def test_every_port_of_a_decoder_that_is_exported_now_can_be_fed(files: Files) -> None:
+    write_bundle(files.bundle)
+
+    for rows in ROWS:
+        found = profile("tiny", files, "int8", rows)
+
+        assert found.calls["GroupQueryAttention"] == 2
+        assert found.total_seconds > 0
 
 
 def test_only_constant_matrices_are_counted_as_weights() -> None:
