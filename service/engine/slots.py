@@ -16,6 +16,9 @@ from service.bundle import Sizes
 from service.engine.limits import SMALLEST_CAPACITY, capacity_for
 from service.engine.memory import Fork, HostMemory, Join, Memory
 
+FEW = 24
+"""Up to so many slots, a loop is faster than to index an array by lists."""
+
 
 class SlotTable:
     """Tokens, lengths and KV caches of all hypotheses.
@@ -107,7 +110,7 @@ class SlotTable:
             return
         capacity = self.cache.shape[3] if self.num_busy else SMALLEST_CAPACITY
         if num_slots * capacity > self._max_tokens:
-            capacity = capacity_for(int(self.lengths.max()) + 1)
+            capacity = capacity_for(self._longest + 1)
         self.cache = self._fitted(self.cache, capacity, num_slots)
 
     def _fit_source(self, source_length: int, num_slots: int) -> None:
@@ -130,12 +133,19 @@ class SlotTable:
         if forks:
             self._memory.fork(self.cache, forks)
 
-    def fit_target(self) -> None:
-        """Make room for one more token in every busy slot."""
+    @property
+    def _longest(self) -> int:
+        """Most tokens that a busy slot has cached."""
+        # Of few numbers, a list finds the largest sooner than an array does.
+        return max(self.lengths[: self.num_rows].tolist(), default=0)
+
+    def fit_target(self) -> int:
+        """Make room for one more token in every busy slot; return the most that one will have."""
         self.settle()
-        longest = int(self.lengths.max()) + 1
+        longest = self._longest + 1
         capacity = max(self.cache.shape[3], capacity_for(longest))
         self.cache = self._fitted(self.cache, capacity, self.num_busy)
+        return longest
 
     def _fitted(self, array: Any, capacity: int, num_slots: int) -> Any:
         """`array` with exactly this capacity and at least so many slots; what is in use is kept."""
@@ -194,5 +204,10 @@ class SlotTable:
 
     def advance(self, slots: Sequence[int], ids: Sequence[int]) -> None:
         """Count the token that each of `slots` was fed as cached, and feed `ids` next."""
-        self.lengths[slots] += 1
-        self.ids[slots] = ids
+        if len(slots) > FEW:
+            self.lengths[slots] += 1
+            self.ids[slots] = ids
+            return
+        for slot, token_id in zip(slots, ids, strict=True):
+            self.lengths[slot] += 1
+            self.ids[slot] = token_id

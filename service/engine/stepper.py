@@ -54,15 +54,15 @@ class Stepper:
             logit_rows: slots whose logits will be read, so that it can be done at once.
         """
         slots, asked = self._slots, len(candidate_rows)
-        slots.fit_target()
+        self._total_length[0] = slots.fit_target()
         bound = slots.num_rows, self._num_bound(asked)
         if self._generation != slots.generation:
             self._bindings.clear()
             self._generation = slots.generation
         if bound not in self._bindings:
             self._bindings[bound] = self._bind(*bound)
-        self._candidate_rows[:asked] = candidate_rows
-        self._total_length[0] = slots.lengths.max() + 1
+        if asked:
+            self._candidate_rows[:asked] = candidate_rows
         self._feed()
         self._bindings[bound]()
         candidates = Candidates(

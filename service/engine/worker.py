@@ -134,6 +134,8 @@ class Worker:
 
     def _admit(self) -> list[Job]:
         """The jobs whose turn it is, as many as this worker has room for."""
+        if not self._queue.num_rows:
+            return []
         room = Admission(
             num_busy=self._slots.num_busy,
             max_slots=self._limits.max_slots,

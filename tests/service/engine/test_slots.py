@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from service.bundle import Sizes
 from service.engine.limits import SMALLEST_CAPACITY, EngineLimits, capacity_for
 from service.engine.scores import Floats
-from service.engine.slots import SlotTable
+from service.engine.slots import FEW, SlotTable
 
 SIZES = Sizes(vocab_size=9, d_model=4, num_heads=2, num_decoder_layers=2)
 PLACES, HEADS, HEAD_DIM = 4, 2, 2
@@ -232,6 +232,17 @@ def test_more_slots_than_are_free_is_a_bug() -> None:
 
     with pytest.raises(AssertionError, match="This is a bug"):
         table.allocate(MAX_SLOTS + 1, make_cross(3), 3, BOS_ID)
+
+
+@pytest.mark.parametrize("count", [FEW, FEW + 1])
+def test_few_slots_and_many_advance_alike(count: int) -> None:
+    table = SlotTable(SIZES, 2 * FEW, 8_192)
+    slots = table.allocate(count + 1, make_cross(3), 3, BOS_ID)[::-1]
+
+    table.advance(slots[1:], range(count))
+
+    assert table.ids[slots].tolist() == [BOS_ID, *range(count)]
+    assert table.lengths[slots].tolist() == [0, *[1] * count]
 
 
 def test_only_what_forks_is_copied() -> None:
