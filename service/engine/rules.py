@@ -29,6 +29,7 @@ class Rules:
     def __init__(self, options: DecodingOptions, eos_id: int) -> None:
         self._options = options
         self._eos_id = eos_id
+        self._silent = frozenset(options.silent_ids)
         self._are_asked_for = (
             options.repetition_penalty != 1.0
             or options.min_target_tokens > 0
@@ -43,7 +44,7 @@ class Rules:
 
     def leave(self, token_id: int) -> bool:
         """Whether a token's place among the model's best is sure to stay."""
-        return not self._are_asked_for and token_id not in self._options.silent_ids
+        return not self._are_asked_for and token_id not in self._silent
 
     def apply(self, logits: Floats, log_normaliser: float, history: Sequence[int]) -> float:
         """Change the logits of the next token, to -inf where it cannot be chosen.
