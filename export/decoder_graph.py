@@ -76,19 +76,22 @@ def choose(graph: Graph, logits: str) -> None:
     chosen = graph.add("GatherND", blocks, best_block, batch_dims=1)  # (rows, block)
     within = graph.add("ArgMax", chosen, axis=1, keepdims=1)  # (rows, 1)
     start = graph.add("Mul", best_block, graph.ints(block))
-    graph.add("Squeeze", graph.add("Add", start, within), graph.ints(1), name="next_ids")
+    best = graph.add("Add", start, within)  # (rows, 1)
+    graph.add("Squeeze", best, graph.ints(1), name="next_ids")
     largest = graph.add("ReduceMax", best_of_block, graph.ints(1), keepdims=0)  # (rows)
     log_probs = graph.add("LogSoftmax", logits, axis=1)  # (rows, vocab)
-    best_log_prob = graph.add("ReduceMax", log_probs, graph.ints(1), keepdims=0)  # (rows)
+    best_log_prob = graph.add("GatherElements", log_probs, best, axis=1)  # (rows, 1)
+    best_log_prob = graph.add("Squeeze", best_log_prob, graph.ints(1))  # (rows)
     graph.add("Sub", largest, best_log_prob, name="log_normalisers")
-    _rank(graph, logits, best_of_block)
+    _rank(graph, blocks, best_of_block)
 
 
-def _rank(graph: Graph, logits: str, best_of_block: str) -> None:
+def _rank(graph: Graph, blocks: str, best_of_block: str) -> None:
     """Write `candidate_ids` and `candidate_logits`.
 
     The best n tokens of a row are in the n blocks with the largest maxima, so TopK need not see the
     others. Of equal ones it puts the first first: blocks are put in order before it sees tokens.
+    Rows that are not asked for are left out first of all: where none is, nothing is copied.
     """
     vocab_size = graph.model.config.vocab_size
     block = _block_size(vocab_size)
@@ -97,10 +100,9 @@ def _rank(graph: Graph, logits: str, best_of_block: str) -> None:
     maxima = graph.add("Gather", best_of_block, "candidate_rows")  # (asked, blocks)
     graph.add("TopK", maxima, graph.ints(num_chosen), also=["best_blocks"], sorted=0)
     in_order = graph.add("TopK", "best_blocks", graph.ints(num_chosen), also=["order"], largest=0)
-    first_block = graph.add("Mul", "candidate_rows", graph.ints(num_blocks))
-    places = graph.add("Add", graph.add("Unsqueeze", first_block, graph.ints(1)), in_order)
-    blocks = graph.add("Reshape", logits, graph.ints(-1, block))  # (rows * blocks, block)
-    chosen = graph.add("Gather", blocks, places)  # (asked, chosen, block)
+    asked = graph.add("Gather", blocks, "candidate_rows")  # (asked, blocks, block)
+    places = graph.add("Unsqueeze", in_order, graph.ints(2))  # (asked, chosen, 1)
+    chosen = graph.add("GatherND", asked, places, batch_dims=1)  # (asked, chosen, block)
     tokens = graph.add("Reshape", chosen, graph.ints(-1, num_chosen * block))
     best = graph.ints(num_candidates)
     graph.add("TopK", tokens, best, name="candidate_logits", also=["candidate_places"])
