@@ -63,8 +63,8 @@ def _describe(model: onnx.ModelProto, observed: Mapping[str, list[Array]]) -> Ac
     positive = {node.output[0] for node in model.graph.node if node.op_type == "Relu"}
     found = {}
     for name, seen in observed.items():
-        rows = np.concatenate(seen)  # (token, channels)
-        wide, is_positive = rows.astype(np.float64), name in positive
+        rows = np.concatenate([each.reshape(-1, each.shape[-1]) for each in seen])
+        wide, is_positive = rows.astype(np.float64), name in positive  # (token, channels)
         step = best_step(rows, is_positive=is_positive)
         found[name] = Activation(step, is_positive, wide.T @ wide / len(wide))
     return found

@@ -2,8 +2,12 @@
 
 Rows stand at positions of their own: GroupQueryAttention takes the cached length of each
 row and writes the new key and value behind it, in the memory it reads from. Keys and
-values of the source come from the encoder graph and are never computed again.
+values of the source come from the encoder graph and are never computed again; the same
+operator reads them, with nothing to write, and of each row no more than its own source. So
+a long source costs its neighbours nothing.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 import onnx
@@ -16,7 +20,8 @@ from export.signature import NUM_CANDIDATES, decoder_signature
 def decoder_graph(model: FoldedModel) -> onnx.ModelProto:
     """Write the float32 decoder-step graph."""
     graph = Graph(model)
-    x = graph.embed("ids", "lengths")  # (rows, d_model)
+    x = graph.add("Unsqueeze", graph.embed("ids", "lengths"), graph.ints(1))  # (rows, 1, d_model)
+    _describe_source(graph, x)
     for number, layer in enumerate(model.decoder):
         name = f"decoder.{number}"
         read = _self_attention(graph, x, layer, number, name)
@@ -24,40 +29,61 @@ def decoder_graph(model: FoldedModel) -> onnx.ModelProto:
         read = _cross_attention(graph, x, layer, number, name)
         x = graph.after(x, read, layer.cross_norm, f"{name}.cross_attention")
         x = graph.feed_forward(x, layer, name)
+    x = graph.add("Squeeze", x, graph.ints(1))  # (rows, d_model)
     choose(graph, graph.linear(graph.before(x), model.output, "output", output="logits"))
     return graph.finish("decoder", decoder_signature(model.config))
 
 
+def _describe_source(graph: Graph, x: str) -> None:
+    """Write what every cross-attention is told: where each source ends, and its room.
+
+    `nothing` are the keys and values that are new: (rows, 0, d_model).
+    """
+    ends = graph.add("Sub", "source_lengths", graph.ints(1))
+    graph.add("Cast", ends, name="source_ends", to=onnx.TensorProto.INT32)  # (rows)
+    room = graph.add("Shape", "cross_key_0", start=2, end=3)
+    graph.add("Cast", room, name="source_room", to=onnx.TensorProto.INT32)  # (1)
+    none = graph.ints(0)
+    graph.add("Slice", x, none, none, graph.ints(1), name="nothing")
+
+
 def _self_attention(graph: Graph, x: str, layer: FoldedLayer, number: int, name: str) -> str:
-    config = graph.model.config
     packed = graph.linear(graph.before(x), layer.query_key_value, f"{name}.query_key_value")
-    query = graph.add("Unsqueeze", packed, graph.ints(1))  # (rows, 1, 3 * d_model)
-    context = graph.add(
-        "GroupQueryAttention",
-        *(query, "", "", f"past_key_{number}", f"past_value_{number}"),
+    context = _attend(
+        graph,
+        *(packed, "", "", f"past_key_{number}", f"past_value_{number}"),
         *("lengths", "total_length"),
         also=[f"present_key_{number}", f"present_value_{number}"],
-        domain=CONTRIB,
-        num_heads=config.num_heads,
-        kv_num_heads=config.num_heads,
-    )  # (rows, 1, d_model)
-    flat = graph.add("Squeeze", context, graph.ints(1))
-    return graph.linear(flat, layer.self_output, f"{name}.self_output")
+    )
+    return graph.linear(context, layer.self_output, f"{name}.self_output")
 
 
 def _cross_attention(graph: Graph, x: str, layer: FoldedLayer, number: int, name: str) -> str:
     config = graph.model.config
     assert layer.cross_query is not None and layer.cross_output is not None
     query = graph.linear(graph.before(x), layer.cross_query, f"{name}.cross_query")
-    shape = graph.ints(0, config.num_heads, 1, config.head_dim)
-    is_last = number == config.num_decoder_layers - 1
-    heads = graph.add("Reshape", query, shape, name="cross_query" if is_last else None)
-    context = graph.add(
-        "Attention",
-        *(heads, f"cross_key_{number}", f"cross_value_{number}", "", "", "", "source_lengths"),
-    )  # (rows, heads, 1, head_dim)
-    flat = graph.add("Reshape", context, graph.ints(0, config.d_model))
-    return graph.linear(flat, layer.cross_output, f"{name}.cross_output")
+    if number == config.num_decoder_layers - 1:
+        shape = graph.ints(0, config.num_heads, 1, config.head_dim)
+        graph.add("Reshape", query, shape, name="cross_query")
+    context = _attend(
+        graph,
+        *(query, "nothing", "nothing", f"cross_key_{number}", f"cross_value_{number}"),
+        *("source_ends", "source_room"),
+    )
+    return graph.linear(context, layer.cross_output, f"{name}.cross_output")
+
+
+def _attend(graph: Graph, *inputs: str, also: Sequence[str] = ()) -> str:
+    """Attention of one query a row: (rows, 1, d_model)."""
+    num_heads = graph.model.config.num_heads
+    return graph.add(
+        "GroupQueryAttention",
+        *inputs,
+        also=also,
+        domain=CONTRIB,
+        num_heads=num_heads,
+        kv_num_heads=num_heads,
+    )
 
 
 def choose(graph: Graph, logits: str) -> None:

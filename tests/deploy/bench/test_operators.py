@@ -53,7 +53,7 @@ def test_every_port_of_a_decoder_that_is_exported_now_can_be_fed(files: Files) -
     for rows in ROWS:
         found = profile("tiny", files, "int8", rows)
 
-        assert found.calls["GroupQueryAttention"] == 2
+        assert found.calls["GroupQueryAttention"] > 0
         assert found.total_seconds > 0
 
 
