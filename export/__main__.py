@@ -66,7 +66,7 @@ def build_graphs(loaded: Checkpoint, samples: Sequence[Sample]) -> dict[str, Gra
         "float32": (encoder, decoder),
         "float16": (
             halve(encoder, encoder_signature(loaded.model, "float16")),
-            halve(decoder, decoder_signature(loaded.model, "float16")),
+            halve(decoder_graph(folded, for_gpu=True), decoder_signature(loaded.model, "float16")),
         ),
     }
 

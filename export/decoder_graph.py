@@ -7,7 +7,7 @@ operator reads them, with nothing to write, and of each row no more than its own
 a long source costs its neighbours nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import onnx
@@ -17,16 +17,22 @@ from export.graph import CONTRIB, Graph
 from export.signature import NUM_CANDIDATES, decoder_signature
 
 
-def decoder_graph(model: FoldedModel) -> onnx.ModelProto:
-    """Write the float32 decoder-step graph."""
+def decoder_graph(model: FoldedModel, *, for_gpu: bool = False) -> onnx.ModelProto:
+    """Write the float32 decoder-step graph.
+
+    Args:
+        for_gpu: read all sources as far as the longest, with ONNX's Attention, which is what was
+            measured there.
+    """
     graph = Graph(model)
     x = graph.add("Unsqueeze", graph.embed("ids", "lengths"), graph.ints(1))  # (rows, 1, d_model)
-    _describe_source(graph, x)
+    if not for_gpu:
+        _describe_source(graph, x)
     for number, layer in enumerate(model.decoder):
         name = f"decoder.{number}"
         read = _self_attention(graph, x, layer, number, name)
         x = graph.after(x, read, layer.self_norm, f"{name}.self_attention")
-        read = _cross_attention(graph, x, layer, number, name)
+        read = _cross_attention(graph, x, layer, number, _read_padded if for_gpu else _read)
         x = graph.after(x, read, layer.cross_norm, f"{name}.cross_attention")
         x = graph.feed_forward(x, layer, name)
     x = graph.add("Squeeze", x, graph.ints(1))  # (rows, d_model)
@@ -58,19 +64,41 @@ def _self_attention(graph: Graph, x: str, layer: FoldedLayer, number: int, name:
     return graph.linear(context, layer.self_output, f"{name}.self_output")
 
 
-def _cross_attention(graph: Graph, x: str, layer: FoldedLayer, number: int, name: str) -> str:
-    config = graph.model.config
+def _cross_attention(
+    graph: Graph, x: str, layer: FoldedLayer, number: int, read: Callable[[Graph, str, int], str]
+) -> str:
+    name = f"decoder.{number}"
     assert layer.cross_query is not None and layer.cross_output is not None
     query = graph.linear(graph.before(x), layer.cross_query, f"{name}.cross_query")
-    if number == config.num_decoder_layers - 1:
-        shape = graph.ints(0, config.num_heads, 1, config.head_dim)
-        graph.add("Reshape", query, shape, name="cross_query")
-    context = _attend(
+    if number == graph.model.config.num_decoder_layers - 1:
+        _split_heads(graph, query, name="cross_query")
+    return graph.linear(read(graph, query, number), layer.cross_output, f"{name}.cross_output")
+
+
+def _split_heads(graph: Graph, query: str, name: str | None = None) -> str:
+    config = graph.model.config
+    return graph.add(
+        "Reshape", query, graph.ints(0, config.num_heads, 1, config.head_dim), name=name
+    )
+
+
+def _read(graph: Graph, query: str, number: int) -> str:
+    """The source as it was asked for, each row's to its own end: (rows, 1, d_model)."""
+    return _attend(
         graph,
         *(query, "nothing", "nothing", f"cross_key_{number}", f"cross_value_{number}"),
         *("source_ends", "source_room"),
     )
-    return graph.linear(context, layer.cross_output, f"{name}.cross_output")
+
+
+def _read_padded(graph: Graph, query: str, number: int) -> str:
+    """As `_read`, all rows' to the end of the longest."""
+    context = graph.add(
+        "Attention",
+        *(_split_heads(graph, query), f"cross_key_{number}", f"cross_value_{number}"),
+        *("", "", "", "source_lengths"),
+    )  # (rows, heads, 1, head_dim)
+    return graph.add("Reshape", context, graph.ints(0, 1, graph.model.config.d_model))
 
 
 def _attend(graph: Graph, *inputs: str, also: Sequence[str] = ()) -> str:

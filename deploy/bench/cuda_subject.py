@@ -104,7 +104,7 @@ def write_graphs(subject: Subject) -> None:
     folded, config = fold(subject.loaded), subject.loaded.model
     for part, graph, signature in (
         ("encoder", encoder_graph(folded), encoder_signature),
-        ("decoder", decoder_graph(folded), decoder_signature),
+        ("decoder", decoder_graph(folded, for_gpu=True), decoder_signature),
     ):
         subject.graph(part, "float32").write_bytes(graph.SerializeToString())
         half = halve(graph, signature(config, "float16"))
