@@ -21,21 +21,24 @@ def decoder_graph(model: FoldedModel, *, for_gpu: bool = False) -> onnx.ModelPro
     """Write the float32 decoder-step graph.
 
     Args:
-        for_gpu: read all sources as far as the longest, with ONNX's Attention, which is what was
-            measured there.
+        for_gpu: read all sources as far as the longest, with ONNX's Attention, and leave rows
+            without a second axis, so that a product and its bias become one kernel; this is what
+            was measured there.
     """
     graph = Graph(model)
-    x = graph.add("Unsqueeze", graph.embed("ids", "lengths"), graph.ints(1))  # (rows, 1, d_model)
+    x = graph.embed("ids", "lengths")  # (rows, d_model)
     if not for_gpu:
+        x = graph.add("Unsqueeze", x, graph.ints(1))  # (rows, 1, d_model)
         _describe_source(graph, x)
     for number, layer in enumerate(model.decoder):
         name = f"decoder.{number}"
-        read = _self_attention(graph, x, layer, number, name)
+        read = _self_attention(graph, x, layer, number, is_flat=for_gpu)
         x = graph.after(x, read, layer.self_norm, f"{name}.self_attention")
         read = _cross_attention(graph, x, layer, number, _read_padded if for_gpu else _read)
         x = graph.after(x, read, layer.cross_norm, f"{name}.cross_attention")
         x = graph.feed_forward(x, layer, name)
-    x = graph.add("Squeeze", x, graph.ints(1))  # (rows, d_model)
+    if not for_gpu:
+        x = graph.add("Squeeze", x, graph.ints(1))  # (rows, d_model)
     choose(graph, graph.linear(graph.before(x), model.output, "output", output="logits"))
     return graph.finish("decoder", decoder_signature(model.config))
 
@@ -53,14 +56,19 @@ def _describe_source(graph: Graph, x: str) -> None:
     graph.add("Slice", x, none, none, graph.ints(1), name="nothing")
 
 
-def _self_attention(graph: Graph, x: str, layer: FoldedLayer, number: int, name: str) -> str:
+def _self_attention(graph: Graph, x: str, layer: FoldedLayer, number: int, *, is_flat: bool) -> str:
+    name = f"decoder.{number}"
     packed = graph.linear(graph.before(x), layer.query_key_value, f"{name}.query_key_value")
+    if is_flat:
+        packed = graph.add("Unsqueeze", packed, graph.ints(1))
     context = _attend(
         graph,
         *(packed, "", "", f"past_key_{number}", f"past_value_{number}"),
         *("lengths", "total_length"),
         also=[f"present_key_{number}", f"present_value_{number}"],
     )
+    if is_flat:
+        context = graph.add("Squeeze", context, graph.ints(1))
     return graph.linear(context, layer.self_output, f"{name}.self_output")
 
 
@@ -92,13 +100,13 @@ def _read(graph: Graph, query: str, number: int) -> str:
 
 
 def _read_padded(graph: Graph, query: str, number: int) -> str:
-    """As `_read`, all rows' to the end of the longest."""
+    """As `_read`, all rows' to the end of the longest: (rows, d_model)."""
     context = graph.add(
         "Attention",
         *(_split_heads(graph, query), f"cross_key_{number}", f"cross_value_{number}"),
         *("", "", "", "source_lengths"),
     )  # (rows, heads, 1, head_dim)
-    return graph.add("Reshape", context, graph.ints(0, 1, graph.model.config.d_model))
+    return graph.add("Reshape", context, graph.ints(0, graph.model.config.d_model))
 
 
 def _attend(graph: Graph, *inputs: str, also: Sequence[str] = ()) -> str:
