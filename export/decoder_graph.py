@@ -153,7 +153,7 @@ def _rank(graph: Graph, blocks: str, best_of_block: str) -> None:
 
     The best n tokens of a row are in the n blocks with the largest maxima, so TopK need not see the
     others. Of equal ones it puts the first first: blocks are put in order before it sees tokens.
-    Rows that are not asked for are left out first of all: where none is, nothing is copied.
+    It reads `blocks`, as logits are an output, which to reshape once more would copy.
     """
     vocab_size = graph.model.config.vocab_size
     block = _block_size(vocab_size)
@@ -162,9 +162,10 @@ def _rank(graph: Graph, blocks: str, best_of_block: str) -> None:
     maxima = graph.add("Gather", best_of_block, "candidate_rows")  # (asked, blocks)
     graph.add("TopK", maxima, graph.ints(num_chosen), also=["best_blocks"], sorted=0)
     in_order = graph.add("TopK", "best_blocks", graph.ints(num_chosen), also=["order"], largest=0)
-    asked = graph.add("Gather", blocks, "candidate_rows")  # (asked, blocks, block)
-    places = graph.add("Unsqueeze", in_order, graph.ints(2))  # (asked, chosen, 1)
-    chosen = graph.add("GatherND", asked, places, batch_dims=1)  # (asked, chosen, block)
+    first_block = graph.add("Mul", "candidate_rows", graph.ints(num_blocks))
+    places = graph.add("Add", graph.add("Unsqueeze", first_block, graph.ints(1)), in_order)
+    of_all = graph.add("Reshape", blocks, graph.ints(-1, block))  # (rows * blocks, block)
+    chosen = graph.add("Gather", of_all, places)  # (asked, chosen, block)
     tokens = graph.add("Reshape", chosen, graph.ints(-1, num_chosen * block))
     best = graph.ints(num_candidates)
     graph.add("TopK", tokens, best, name="candidate_logits", also=["candidate_places"])
