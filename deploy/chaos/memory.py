@@ -9,6 +9,7 @@ from pathlib import Path
 from deploy.chaos.promise import Outcome, Scenario, judge
 from deploy.chaos.server import START_SECONDS, Server, attempt, free_port, serving, start
 from deploy.chaos.storm import LONG_TEXT, SENTENCE
+from deploy.loadtest.http_client import Connection
 
 TOO_LITTLE = 0.75  # of the address space that a service takes when it is ready
 NUM_CLIENTS = 40
@@ -16,6 +17,7 @@ PATIENCE_SECONDS = 5.0  # of those whose answer gets lost
 END_SECONDS = 5.0
 # The log is full of tracebacks then, and a pipe that nobody reads would hold the service up.
 SILENT = ("sh", "-c", 'exec "$@" 2>/dev/null', "sh")
+LIVES_IN_VAIN = "an answer at /livez, and to nothing else"
 REASONS = ("alloc", "memory", "cannot be loaded", "can't start new thread", "failed to map")
 
 
@@ -51,7 +53,7 @@ async def _run_out(bundle: Path) -> Outcome:
         last = await _last_word(server)
     answered = sum(answer is not None and answer.status == 200 for answer in answers)
     return judge(
-        last != "silence", f"{answered} of {NUM_CLIENTS} requests were answered; then {last}"
+        last != LIVES_IN_VAIN, f"{answered} of {NUM_CLIENTS} requests were answered; then {last}"
     )
 
 
@@ -59,13 +61,22 @@ async def _last_word(server: Server) -> str:
     """What becomes of a service that may have memory again, or has ended."""
     if server.process.poll() is None:
         _limit(server, resource.RLIM_INFINITY)
-    answer = await attempt(server.url, SENTENCE)
+    answer = await attempt(server.url, SENTENCE, PATIENCE_SECONDS)
     if answer is not None and answer.status == 200:
         return "an answer"
     try:
         return f"the end, exit code {await server.ended(END_SECONDS)}"
     except subprocess.TimeoutExpired:
-        return "silence"
+        return LIVES_IN_VAIN if await _is_alive(server) else "no answer at /livez, either"
+
+
+async def _is_alive(server: Server) -> bool:
+    """What its liveness probe would say."""
+    try:
+        async with Connection(server.url, PATIENCE_SECONDS) as connection:
+            return (await connection.get("/livez")).status == 200
+    except (OSError, EOFError):
+        return False
 
 
 def _address_space(server: Server) -> int:
@@ -86,6 +97,6 @@ SMALL_START = Scenario(
 )
 OUT_OF_MEMORY = Scenario(
     name="no memory is left under load",
-    promise="Requests may be lost; it answers again when there is memory, or ends.",
+    promise="It answers again when there is memory, or ends, or fails its liveness probe.",
     run=_run_out,
 )
