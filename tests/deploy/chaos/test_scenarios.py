@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from deploy.chaos.__main__ import SCENARIOS, run_all
+from deploy.chaos.__main__ import SCENARIOS, SOAK_SECONDS, run_all
 from deploy.chaos.damage import DAMAGE
 from deploy.chaos.disk import FULL_DISK
 from deploy.chaos.overload import OVERLOAD
 from deploy.chaos.promise import Scenario, Verdict
+from deploy.chaos.server import ROOT
 from deploy.chaos.soak import soak
 from deploy.chaos.storm import STORM
 from deploy.chaos.swap import REFUSED_SWAP
@@ -38,6 +39,13 @@ def test_a_promise_is_kept(scenario: Scenario, bundle: Path) -> None:
     if outcome.verdict is Verdict.NOT_RUN:
         pytest.skip(outcome.figures)
     assert outcome.verdict is Verdict.KEPT, outcome.figures
+
+
+def test_every_promise_is_in_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+
+    for scenario in (*SCENARIOS, soak(SOAK_SECONDS)):
+        assert f"\n| {scenario.name} | {scenario.promise} | " in readme
 
 
 def test_a_service_that_does_not_start_has_broken_its_promise(tmp_path: Path) -> None:
