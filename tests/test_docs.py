@@ -80,7 +80,7 @@ def test_every_component_of_the_table_is_where_it_says() -> None:
 
 
 def test_every_command_that_is_shown_exists() -> None:
-    shown = set(re.findall(r"^\$ dragoman (\w+)", README, flags=re.MULTILINE))
+    shown = set(re.findall(r"^\$ dragoman ([\w-]+)", README, flags=re.MULTILINE))
 
     assert shown == dragoman.COMMANDS.keys()
 
