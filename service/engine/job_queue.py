@@ -130,6 +130,11 @@ class JobQueue:
         return self._rows
 
     @property
+    def num_tokens(self) -> int:
+        """Source tokens of the waiting jobs."""
+        return self._tokens
+
+    @property
     def size(self) -> tuple[int, int]:
         """Jobs and source tokens that wait."""
         with self._changed:

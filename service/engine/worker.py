@@ -14,7 +14,13 @@ from service.engine.alignment import Alignment
 from service.engine.invariants import Snapshot
 from service.engine.job import Job, JobState
 from service.engine.job_queue import JobQueue
-from service.engine.limits import Admission, EngineLimits, capacity_for, fair_rows
+from service.engine.limits import (
+    Admission,
+    EngineLimits,
+    Gathering,
+    capacity_for,
+    fair_rows,
+)
 from service.engine.report import StepReport
 from service.engine.runner import Runner
 from service.engine.running import Running
@@ -69,6 +75,7 @@ class Worker:
         self._open: set[Job] = set()  # taken from the queue, and not answered yet
         self._tally = _Tally()
         self._sweep_at = 0.0
+        self._gathering = Gathering()
         self.is_abandoning = False
 
     @property
@@ -134,7 +141,7 @@ class Worker:
 
     def _admit(self) -> list[Job]:
         """The jobs whose turn it is, as many as this worker has room for."""
-        if not self._queue.num_rows:
+        if not self._queue.num_rows or self._lets_gather():
             return []
         room = Admission(
             num_busy=self._slots.num_busy,
@@ -155,6 +162,15 @@ class Worker:
         )
         self._open.update(admitted)
         return admitted
+
+    def _lets_gather(self) -> bool:
+        """Whether those who wait should wait for others, to be encoded together."""
+        return self._gathering.holds(
+            num_busy=self._slots.num_busy,
+            num_free=self._slots.num_free,
+            waiting_rows=max(1, self._queue.num_rows),
+            waiting_tokens=self._queue.num_tokens,
+        )
 
     def _encode(self, jobs: Sequence[Job]) -> None:
         """Source tokens to keys and values, copied into the slots of each job."""

@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.engine.limits import ENCODE_TOKENS, Admission, capacity_for, fair_rows
+from service.engine.limits import (
+    ENCODE_TOKENS,
+    GATHER_ROW_STEPS,
+    GATHER_ROWS,
+    GATHER_TOKENS,
+    Admission,
+    Gathering,
+    capacity_for,
+    fair_rows,
+)
 
 MAX_SLOTS, MAX_TOKENS = 8, 512
 
@@ -99,3 +108,41 @@ def test_a_worker_without_work_always_takes_somebody(wants: list[Want]) -> None:
         count = num_admitted(room(), waiting)
         assert count > 0
         del waiting[:count]
+
+
+@pytest.mark.parametrize("rows", [1, 4])
+def test_few_tokens_wait_for_more_until_idle_rows_cost_too_much(rows: int) -> None:
+    gathering = Gathering()
+    few = {"num_busy": GATHER_ROWS, "num_free": 9, "waiting_rows": rows, "waiting_tokens": 5}
+    steps = GATHER_ROW_STEPS // rows
+
+    assert [gathering.holds(**few) for _ in range(steps + 2)] == [*([True] * steps), False, True]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"num_busy": GATHER_ROWS - 1},
+        {"waiting_tokens": GATHER_TOKENS},
+        {"waiting_tokens": 2 * GATHER_TOKENS, "waiting_rows": 18},
+    ],
+)
+def test_nobody_is_held_back_without_gain(change: dict[str, int]) -> None:
+    few = {"num_busy": GATHER_ROWS, "num_free": 9, "waiting_rows": 1, "waiting_tokens": 5}
+
+    assert not Gathering().holds(**{**few, **change})
+
+
+def test_only_tokens_that_there_is_room_for_count_as_company() -> None:
+    many = {"waiting_rows": 90, "waiting_tokens": 9 * GATHER_TOKENS}
+
+    assert Gathering().holds(num_busy=GATHER_ROWS, num_free=9, **many)
+    assert not Gathering().holds(num_busy=GATHER_ROWS, num_free=10, **many)
+
+
+def test_a_wait_for_room_is_not_a_wait_for_company() -> None:
+    gathering = Gathering()
+    for _ in range(GATHER_ROW_STEPS + 1):
+        assert gathering.holds(num_busy=9, num_free=0, waiting_rows=1, waiting_tokens=5)
+
+    assert gathering.num_idle == 0

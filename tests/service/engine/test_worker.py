@@ -3,6 +3,7 @@
 import threading
 from dataclasses import replace
 
+from service.engine.limits import GATHER_ROWS
 from service.engine.loop import Engine
 from service.engine.report import StepReport
 from service.errors import EngineFailure
@@ -54,3 +55,17 @@ def test_a_worker_that_is_sound_finishes_its_job_beside_one_that_is_lost(
     [sound] = [job for job in jobs if not isinstance(error_of(job), EngineFailure)]
     assert sound.future.result().hypotheses == run_alone(sound).hypotheses
     assert not engine.is_healthy
+
+
+def test_jobs_that_come_one_by_one_are_encoded_together(runner: ToyRunner) -> None:
+    engine = Engine(runner, LIMITS, on_step=ignore)
+    for _ in range(GATHER_ROWS):
+        engine.submit(make_job((ENDLESS,)))
+    step(engine)
+
+    admitted = []
+    for number in range(5):
+        engine.submit(make_job((ENDLESS, number)))
+        admitted.append(step(engine).admitted)
+
+    assert admitted == [0, 0, 0, 0, 5]  # 1 + 2 + 3 + 4 rows have stood idle by then
