@@ -118,5 +118,7 @@ def _running(name: str, files: Files, start: Start) -> Iterator[Server]:
     command, extra = start
     environment = {"PYTHONPATH": str(ROOT), **extra}
     log = files.folder / f"{name}.log"
-    with running(command, environment, log, HEALTH_PATH) as (url, process_id):
+    # Ours is in good health while it loads; the others load before they listen.
+    ready_path = "/readyz" if name == OURS else HEALTH_PATH
+    with running(command, environment, log, ready_path) as (url, process_id):
         yield Server(name=name, url=url, process_id=process_id)
