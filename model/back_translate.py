@@ -18,13 +18,15 @@ from model.corpus import read_lines
 from model.processes import Processes
 from model.validate import translate
 
+_SPACES = str.maketrans("\t\n\r", "   ")
+
 
 def pairs_from(saved: Checkpoint, source: str, target: str, texts: Sequence[str]) -> list[str]:
     """Translate `texts` from `source` into `target`, on a GPU if there is one.
 
     Returns:
         The lines of a corpus, "first TAB second" in the order of the checkpoint's languages;
-        a translation has no tab.
+        tabs and line ends inside of a side become spaces.
 
     Raises:
         ValueError: if the checkpoint has no such direction.
@@ -38,10 +40,11 @@ def pairs_from(saved: Checkpoint, source: str, target: str, texts: Sequence[str]
         processes.device.type, dtype=torch.bfloat16, enabled=processes.multiplies_bfloat16
     ):
         translated = translate(model, saved.tokenizer, target, texts)
+    pairs = zip(texts, translated, strict=True)
     is_first = source == saved.languages[0]
     return [
-        "\t".join((text, made) if is_first else (made, text))
-        for text, made in zip(texts, (each.replace("\t", " ") for each in translated), strict=True)
+        "\t".join(side.translate(_SPACES) for side in (pair if is_first else reversed(pair)))
+        for pair in pairs
     ]
 
 

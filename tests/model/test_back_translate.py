@@ -58,15 +58,15 @@ def test_a_corpus_in_the_order_of_the_languages_is_written(
     assert pairs == (sides if source == "en" else [Pair(other, own) for own, other in sides])
 
 
-def test_a_tab_that_the_model_writes_does_not_part_the_line(
+def test_tabs_and_line_ends_do_not_part_a_pair(
     saved: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def tabs(model: Any, tokenizer: Any, target: str, texts: Sequence[str]) -> list[str]:
-        return ["a\tb"] * len(texts)
+        return ["a\tb\nc\rd"] * len(texts)
 
     monkeypatch.setattr(back_translate, "translate", tabs)
 
-    assert back_translate.pairs_from(saved, "de", "en", ["eins"]) == ["a b\teins"]
+    assert back_translate.pairs_from(saved, "de", "en", ["eins\tzwei"]) == ["a b c d\teins zwei"]
 
 
 def test_a_direction_that_the_model_lacks_is_refused(
