@@ -96,11 +96,12 @@ def pad(rows: Sequence[Sequence[int]], pad_id: int) -> Int[Tensor, "batch length
 def bucket(examples: list[Example], batch_tokens: int, random: Random) -> list[list[Example]]:
     """Cut `examples`, sorted by length, into batches of at most `batch_tokens` padded tokens.
 
-    The budget holds for the larger side. A single example above it is a batch of its own.
+    The budget holds for the larger side, so that is what they are sorted by: a short side beside
+    a long one is padded at no cost. A single example above it is a batch of its own.
     Equal lengths are in random order, and so are the batches.
     """
     random.shuffle(examples)
-    examples.sort(key=lambda example: (len(example.src_ids), len(example.tgt_ids)))
+    examples.sort(key=lambda example: (max(map(len, example)), len(example.src_ids)))
     batches: list[list[Example]] = [[]]
     longest = 0
     for example in examples:
