@@ -4,7 +4,7 @@ Source: Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural netw
 of an update is that of Liu et al. 2025, "Muon is Scalable for LLM Training", section 2.2.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -21,22 +21,22 @@ UPDATE_RMS = 0.2
 
 
 def orthogonalise(
-    matrix: Float[Tensor, "row column"], iterations: int = 5
-) -> Float[Tensor, "row column"]:
-    """U V^T of the singular value decomposition U S V^T, roughly and without computing it.
+    matrices: Float[Tensor, "*count row column"], iterations: int = 5
+) -> Float[Tensor, "*count row column"]:
+    """U V^T of each singular value decomposition U S V^T, roughly and without computing it.
 
     Newton-Schulz iteration with an odd polynomial, on the side that is shorter.
 
     Source: Jordan et al. 2024, section "The design of Newton-Schulz iteration".
     """
     a, b, c = NEWTON_SCHULZ
-    is_tall = matrix.size(0) > matrix.size(1)
-    x = matrix.t() if is_tall else matrix  # (short, long)
-    x = x / (x.norm() + 1e-7)
+    is_tall = matrices.size(-2) > matrices.size(-1)
+    x = matrices.mT if is_tall else matrices  # (*count, short, long)
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     for _ in range(iterations):
-        gram = x @ x.t()  # (short, short)
-        x = a * x + torch.addmm(gram, gram, gram, beta=b, alpha=c) @ x
-    return x.t() if is_tall else x
+        gram = x @ x.mT  # (*count, short, short)
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x.mT if is_tall else x
 
 
 class Muon(torch.optim.Optimizer):
@@ -61,24 +61,40 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
         """Move every matrix by its orthogonalised Nesterov momentum."""
         for group in self.param_groups:
-            shares = [
-                self._share(parameter, group["momentum"], index % self._processes.count)
-                for index, parameter in enumerate(group["params"])
-            ]
-            self._processes.add_up(shares)
-            for parameter, update in zip(group["params"], shares, strict=True):
-                parameter.mul_(1 - group["lr"] * group["decay"])
+            updates = self._updates(group["params"], group["momentum"])
+            self._processes.add_up(updates)
+            torch._foreach_mul_(group["params"], 1 - group["lr"] * group["decay"])
+            for parameter, update in zip(group["params"], updates, strict=True):
                 scale = UPDATE_RMS * max(parameter.shape) ** 0.5
                 parameter.add_(update, alpha=-group["lr"] * scale)
 
-    def _share(self, parameter: nn.Parameter, momentum: float, rank: int) -> Tensor:
-        """The update of `parameter` if `rank` is this process, else zeros."""
-        assert parameter.grad is not None
+    def _updates(self, parameters: Sequence[nn.Parameter], momentum: float) -> list[Tensor]:
+        """The orthogonal updates of this process's share, and zeros in place of the others.
+
+        Matrices of one shape are turned together: each alone is so small that a GPU would spend
+        its time on being told about them.
+        """
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        assert len(gradients) == len(parameters)
+        averages = [self._average(parameter) for parameter in parameters]
+        torch._foreach_lerp_(averages, gradients, 1 - momentum)
+        updates = list(torch._foreach_lerp(gradients, averages, momentum))
+        alike: dict[torch.Size, list[int]] = {}
+        for place, update in enumerate(updates):
+            if place % self._processes.count == self._processes.rank:
+                alike.setdefault(update.shape, []).append(place)
+            else:
+                update.zero_()
+        for places in alike.values():
+            turned = orthogonalise(torch.stack([updates[place] for place in places]))
+            for place, update in zip(places, turned, strict=True):
+                updates[place] = update
+        return updates
+
+    def _average(self, parameter: nn.Parameter) -> Tensor:
+        """What is remembered of a matrix: the running mean of its gradients."""
         state = self.state[parameter]
         if "momentum" not in state:
             state["momentum"] = torch.zeros_like(parameter)
         average: Tensor = state["momentum"]
-        average.lerp_(parameter.grad, 1 - momentum)
-        if rank != self._processes.rank:
-            return torch.zeros_like(parameter)
-        return orthogonalise(parameter.grad.lerp(average, momentum))
+        return average

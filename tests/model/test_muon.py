@@ -78,3 +78,20 @@ def test_weight_decay_shrinks_towards_zero() -> None:
     Muon([weight], Processes(), lr=0.1, weight_decay=0.5).step()
 
     torch.testing.assert_close(weight.detach(), torch.full((4, 4), 0.95))
+
+
+def test_matrices_that_are_turned_together_move_as_each_alone() -> None:
+    torch.manual_seed(1)
+    shapes = [(8, 8), (8, 16), (16, 8), (8, 8), (8, 16)]
+    together = [torch.nn.Parameter(torch.randn(shape)) for shape in shapes]
+    alone = [torch.nn.Parameter(weight.detach().clone()) for weight in together]
+    gradients = [torch.randn(shape) for shape in shapes]
+    for weight, single, gradient in zip(together, alone, gradients, strict=True):
+        weight.grad, single.grad = gradient, gradient.clone()
+
+    Muon(together, Processes(), lr=0.1, weight_decay=0.5).step()
+    for single in alone:
+        Muon([single], Processes(), lr=0.1, weight_decay=0.5).step()
+
+    for weight, single in zip(together, alone, strict=True):
+        torch.testing.assert_close(weight, single)
