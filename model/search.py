@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import torch
-from jaxtyping import Int
 from torch import Tensor
 
 from model.batching import pad
@@ -33,6 +32,9 @@ class LengthPenalty(NamedTuple):
 
 PLAIN_MEAN = LengthPenalty(1.0)
 
+SHRINK = 0.8
+"""A batch drops its finished rows once no more than this part lives: dropping copies the caches."""
+
 
 class Hypothesis(NamedTuple):
     """A finished translation: tokens without bos and eos, and `LengthPenalty.score`.
@@ -45,8 +47,8 @@ class Hypothesis(NamedTuple):
     is_complete: bool
 
 
-def reorder(caches: list[LayerCache], rows: Int[Tensor, " row"]) -> list[LayerCache]:
-    """The caches of hypotheses that descend from `rows`."""
+def reorder(caches: list[LayerCache], rows: Tensor) -> list[LayerCache]:
+    """The caches of hypotheses that descend from `rows`: their numbers, or a mask."""
     return [LayerCache(*(part[rows] for part in cache)) for cache in caches]
 
 
@@ -65,27 +67,32 @@ def greedy_search(
     src_mask = padding_mask(src_ids, tokenizer.pad_id)
     caches = model.decoder.start(model.encode(src_ids, src_mask))
     token_ids = torch.full((len(sources),), tokenizer.bos_id, device=device)
-    chosen: list[list[int]] = [[] for _ in sources]
-    scores = [0.0] * len(sources)
-    rows = list(range(len(sources)))  # the sentence that each live row belongs to
+    chosen = torch.full((len(sources), max_tokens), tokenizer.eos_id, device=device)
+    scores = torch.zeros(len(sources), dtype=torch.float64, device=device)
+    rows = torch.arange(len(sources), device=device)  # the sentence that each row belongs to
+    is_live = torch.ones(len(sources), dtype=torch.bool, device=device)
     for position in range(max_tokens):
         logits, caches = model.decode_step(token_ids, position, caches, src_mask)
-        log_probs, token_ids = logits.float().log_softmax(dim=-1).max(dim=-1)
-        for row, token_id, log_prob in zip(
-            rows, token_ids.tolist(), log_probs.tolist(), strict=True
-        ):
-            chosen[row].append(token_id)
-            scores[row] += log_prob
-        alive = (token_ids != tokenizer.eos_id).nonzero().squeeze(1)
-        if len(alive) == 0:
+        logits = logits.float()
+        best, token_ids = logits.max(dim=-1)
+        chosen[rows, position] = token_ids
+        scores[rows] += (best - logits.logsumexp(dim=-1)) * is_live
+        is_live &= token_ids != tokenizer.eos_id
+        num_live = int(is_live.sum())
+        if num_live == 0:
             break
-        if len(alive) < len(rows):
-            rows = [rows[row] for row in alive.tolist()]
-            caches, src_mask, token_ids = reorder(caches, alive), src_mask[alive], token_ids[alive]
+        if num_live <= SHRINK * len(rows):
+            rows, caches = rows[is_live], reorder(caches, is_live)
+            src_mask, token_ids, is_live = src_mask[is_live], token_ids[is_live], is_live[is_live]
     return [
-        _finish(tokens, score, tokenizer.eos_id, PLAIN_MEAN)
-        for tokens, score in zip(chosen, scores, strict=True)
+        _finish(_until(tokens, tokenizer.eos_id), score, tokenizer.eos_id, PLAIN_MEAN)
+        for tokens, score in zip(chosen.tolist(), scores.tolist(), strict=True)
     ]
+
+
+def _until(tokens: list[int], eos_id: int) -> list[int]:
+    """`tokens` up to the first eos, which is kept."""
+    return tokens[: tokens.index(eos_id) + 1] if eos_id in tokens else tokens
 
 
 def _finish(
