@@ -8,11 +8,17 @@ from model.corpus import Pair
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _ENDINGS = ("com", "org", "net", "de", "eu", "io")
 _NAMES = ("name", "user", "count", "file", "title", "date", "value", "item", "id", "path", "url")
+_EMOJI = ((0x1F300, 0x1F5FF), (0x1F600, 0x1F64F), (0x1F680, 0x1F6C5), (0x1F90D, 0x1F9FF))
+_SYMBOLS = ((0x2600, 0x26FF), (0x2700, 0x27BF), (0x2190, 0x21FF), (0x25A0, 0x25FF))
+_SCRIPTS = (
+    *((0x0430, 0x044F), (0x03B1, 0x03C9), (0x05D0, 0x05EA), (0x0627, 0x064A), (0x0905, 0x0939)),
+    *((0x4E00, 0x9FA5), (0x4E00, 0x9FA5), (0x3041, 0x3096), (0x30A1, 0x30FA), (0xAC00, 0xD7A3)),
+)
 _WORD = re.compile(r"(?<![\w{%<])[A-Z]\w+(?![\w}>])|(?<![\w.,:])\d+(?!\w|[.,:]\d)")
 
 
 def keep_to_the_letter(pair: Pair, random: Random) -> Pair:
-    """Put an address, a placeholder or a number into both sides of a pair.
+    """Put an address, a placeholder, a number, emoji or a foreign word into both sides of a pair.
 
     It takes the place of a name or number that both sides have, if there is one, and stands at
     the start or the end of both sides otherwise.
@@ -43,7 +49,8 @@ _FRAMES = (
 
 
 def _thing(pair: Pair, random: Random) -> str:
-    return random.choice((_url, _email, _placeholder, _placeholder, _number))(pair, random)
+    kinds = (_url, _email, _placeholder, _placeholder, _number, _emoji, _foreign_word)
+    return random.choice(kinds)(pair, random)
 
 
 def _word(pair: Pair, random: Random) -> str:
@@ -92,3 +99,17 @@ def _number(pair: Pair, random: Random) -> str:
             f"{random.randint(10**6, 10**10)}",
         )
     )
+
+
+def _emoji(pair: Pair, random: Random) -> str:
+    """One to three, of which some have the mark that asks for colours."""
+    first, last = random.choice((*_EMOJI, *_EMOJI, *_SYMBOLS))
+    mark = random.choice(("", "", "\ufe0f"))
+    count = random.choice((1, 1, 2, 3))
+    return "".join(chr(random.randint(first, last)) + mark for _ in range(count))
+
+
+def _foreign_word(pair: Pair, random: Random) -> str:
+    """Letters of a script that neither side is written in."""
+    first, last = random.choice(_SCRIPTS)
+    return "".join(chr(random.randint(first, last)) for _ in range(random.randint(1, 6)))

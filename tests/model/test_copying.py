@@ -48,6 +48,14 @@ def test_addresses_placeholders_and_numbers_of_many_kinds_come_up() -> None:
 
     for kind in (
         *(r"https?://\w+\.\w+/", r"www\.\w+\.", r"[\w.+-]+@\w+\.\w+", r" \{\w+\}", r"\{\d\}"),
+        *(
+            "[\U0001f300-\U0001f9ff]",
+            "[\u2600-\u27bf]\ufe0f",
+            "[α-ω]",
+            "[а-я]",
+            "[一-龥]",
+            "[가-힣]",
+        ),
         *(r"\{\{\w+\}\}", r"\$\{[A-Z]+\}", "%s", r"%\d\$s", r"<b>\w+</b>", "&amp;", r"\d\d:\d\d"),
     ):
         assert re.search(kind, text), kind
