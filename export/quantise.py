@@ -6,7 +6,7 @@ node. Nothing is measured while it runs, so a row's neighbours in the batch cann
 result (dynamic quantisation with one scale for the whole batch would).
 
 What stays float: attention (both operands are activations), norms, residual sums.
-The embedding table is stored as 8 bits with a scale for each row.
+The tables of tokens and positions are stored as 8 bits with a scale for each row.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,6 +22,7 @@ from export.graph import CONTRIB
 from export.rounding import quantise_columns, quantise_factor
 
 SIGNED_ZERO = 128  # uint8 that stands for 0.0 where values have both signs
+LOOKED_UP = ("embedding.weight", "positions.weight")
 SMALLEST_BLOCK = 16  # of GatherBlockQuantized; a power of two, and here never less than a row
 
 
@@ -54,7 +55,7 @@ class _Quantiser:
         for node in self.graph.node:
             if node.op_type == "Add" and node.input[0] in self.products:
                 self._quantise_linear(self.products[node.input[0]], node)
-            elif node.op_type == "Gather" and node.input[0] == "embedding.weight":
+            elif node.op_type == "Gather" and node.input[0] in LOOKED_UP:
                 self._quantise_lookup(node)
             elif node.output[0] not in self.products:
                 self.nodes.append(node)
