@@ -132,7 +132,7 @@ class TrainConfig(Config):
         precision: of the matrix products (autocast), weights stay float32; "auto" takes
             bfloat16 where the hardware has it.
         optimizer: "muon" moves the matrices of the layers by `model.muon`, the rest by AdamW.
-        compile: run `torch.compile` on the model.
+        compile: run `torch.compile` on each layer, of which all share the code.
     """
 
     seed: int = 1

@@ -126,10 +126,11 @@ class Trainer:
         """The loss as training calls it: shared between processes, perhaps compiled."""
         smoothing = self.recipe.train.label_smoothing
         wrapped: nn.Module = Objective(model, self.tokenizer.pad_id, smoothing)
+        if self.recipe.train.compile:
+            for layer in (*model.encoder.layers, *model.decoder.layers):
+                layer.compile(dynamic=True)
         if self.processes.count > 1:
             wrapped = DistributedDataParallel(wrapped, gradient_as_bucket_view=True)
-        if self.recipe.train.compile:
-            wrapped = torch.compile(wrapped, dynamic=True)  # type: ignore[assignment]
         return wrapped
 
     def update(self) -> UpdateReport:

@@ -18,8 +18,10 @@ config = ModelConfig(
     vocab_size=23, d_model=16, d_ff=32, num_heads=4, num_encoder_layers=1, num_decoder_layers=1,
     dropout=0.0, attention="KERNEL",
 )
-model = Transformer(config)
-compiled = torch.compile(model, dynamic=True)
+model, compiled = Transformer(config), Transformer(config)
+compiled.load_state_dict(model.state_dict())
+for layer in (*compiled.encoder.layers, *compiled.decoder.layers):
+    layer.compile(dynamic=True)
 for source, target in ((5, 4), (7, 9), (3, 6)):
     src_ids, tgt_ids = torch.randint(1, 23, (2, source)), torch.randint(1, 23, (2, target))
     src_ids[1, -1] = 0
