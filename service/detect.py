@@ -13,8 +13,6 @@ from py3langid.langid import (  # type: ignore[import-untyped]
     LanguageIdentifier,
 )
 
-from service.segment import has_letter
-
 _MAX_CHARACTERS = 1_000  # the start of a text tells its language; the rest would only cost time
 
 
@@ -47,7 +45,7 @@ class Detector:
 
     def rank(self, text: str) -> list[Detection]:
         """List all languages, most likely first; confidence 0 for a text without a letter."""
-        if not has_letter(text):
+        if not any(map(str.isalpha, text)):
             return [Detection(language=code, confidence=0.0) for code in self._languages]
         ranked = self._identifier.rank(text[:_MAX_CHARACTERS])
         return [Detection(language=code, confidence=float(share)) for code, share in ranked]

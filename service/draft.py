@@ -31,6 +31,9 @@ class Tokenizer(Protocol):
     def encode(self, text: str) -> list[int]:
         """Turn a text without lone surrogates into token ids, without special ones."""
 
+    def knows(self, character: str) -> bool:
+        """Say whether the model has learnt to read a character."""
+
     def decode(self, token_ids: Sequence[int]) -> str:
         """Turn token ids into text."""
 
@@ -213,5 +216,6 @@ class Drafter:
             text,
             source,
             encode=self._tokenizer.encode,
+            knows=self._tokenizer.knows,
             max_tokens=self.model.max_source_tokens - _NUM_SPECIAL,
         )

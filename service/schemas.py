@@ -109,7 +109,8 @@ class TextReply(CandidateReply):
     `score` is the sum, over the sentences, of log probability / length ** length_penalty, or what
     length_penalty_formula says.
     `finish_reason` is "length" when the token limit cut any sentence, and "unchanged" when there
-    was nothing to translate: no letter in the text, or the text is in the target language already.
+    was nothing to translate: the text is in the target language already, it has no letter, or most
+    of its letters are of scripts that the model does not know.
     """
 
     source_tokens: int

@@ -1,8 +1,8 @@
 """Text to segments and gaps, and back without loss.
 
 A segment is one sentence of one line; a gap is everything between two of them: white space, line
-ends, list marks, and stretches without a letter, which have nothing to translate. A line end is
-always a boundary: it is kept as it is, and no sentence is read across it.
+ends, list marks, and stretches that have nothing to translate, or nothing that the model could
+read. A line end is always a boundary: it is kept as it is, and no sentence is read across it.
 """
 
 import re
@@ -13,6 +13,7 @@ from service.errors import SegmentTooLong
 from service.sentences import split_sentences
 
 Encode = Callable[[str], list[int]]
+Knows = Callable[[str], bool]
 
 _LIST_MARK = re.compile(r"\s*(?:[-*+•–—>#]+|\(?\d{1,3}\))\s+")
 _SPACE = re.compile(r"\s+")
@@ -25,7 +26,7 @@ class Segment:
     """One sentence, or a part of one that was too long.
 
     Attributes:
-        text: at least one letter, no white space around it.
+        text: at least one letter that the model knows, no white space around it.
         token_ids: the same as source tokens, without tag and `eos`.
     """
 
@@ -48,13 +49,16 @@ class SegmentedText:
         return "".join(parts)
 
 
-def segment_text(text: str, language: str, *, encode: Encode, max_tokens: int) -> SegmentedText:
+def segment_text(
+    text: str, language: str, *, encode: Encode, knows: Knows, max_tokens: int
+) -> SegmentedText:
     """Cut a text into segments of at most `max_tokens` tokens; nothing is ever left out.
 
     Args:
         text: any text without lone surrogates.
         language: code of its language; it decides which abbreviations end no sentence.
         encode: text to token ids.
+        knows: whether the model has learnt to read a character.
         max_tokens: limit for one segment, tag and `eos` not included.
 
     Raises:
@@ -63,7 +67,7 @@ def segment_text(text: str, language: str, *, encode: Encode, max_tokens: int) -
     segments: list[Segment] = []
     gaps = [""]
     for stretch in _stretches(text, language):
-        for piece in _pieces(stretch, encode, max_tokens):
+        for piece in _pieces(stretch, encode, knows, max_tokens):
             if isinstance(piece, Segment):
                 segments.append(piece)
                 gaps.append("")
@@ -72,9 +76,20 @@ def segment_text(text: str, language: str, *, encode: Encode, max_tokens: int) -
     return SegmentedText(segments=tuple(segments), gaps=tuple(gaps))
 
 
-def has_letter(text: str) -> bool:
-    """Say whether there is anything to translate: digits, marks and emoji are the same anywhere."""
-    return any(character.isalpha() for character in text)
+def is_translatable(text: str, knows: Knows) -> bool:
+    """Say whether there is anything to translate, in letters most of which the model knows.
+
+    Digits, marks and emoji are the same anywhere. Of a script that it has never seen, a model makes
+    things up. A letter counts as much as it has UTF-8 bytes: a Chinese one says more than a Latin
+    one, and each of its bytes would be a token.
+    """
+    known = unknown = 0
+    for letter in filter(str.isalpha, text):
+        if knows(letter):
+            known += len(letter.encode())
+        else:
+            unknown += len(letter.encode())
+    return 0 < known >= unknown
 
 
 def _stretches(text: str, language: str) -> Iterator[str]:
@@ -86,10 +101,10 @@ def _stretches(text: str, language: str) -> Iterator[str]:
         yield from split_sentences(line[start:], language)
 
 
-def _pieces(stretch: str, encode: Encode, max_tokens: int) -> Iterator[Segment | str]:
+def _pieces(stretch: str, encode: Encode, knows: Knows, max_tokens: int) -> Iterator[Segment | str]:
     """Yield the segments and gaps of a stretch, splitting near the middle until every part fits."""
     core = stretch.strip()
-    if not has_letter(core):
+    if not is_translatable(core, knows):
         yield stretch
         return
     start = stretch.index(core)
@@ -101,8 +116,8 @@ def _pieces(stretch: str, encode: Encode, max_tokens: int) -> Iterator[Segment |
         place = _split_place(core)
         if place is None:
             raise SegmentTooLong(value=len(token_ids), limit=max_tokens)
-        yield from _pieces(core[:place], encode, max_tokens)
-        yield from _pieces(core[place:], encode, max_tokens)
+        yield from _pieces(core[:place], encode, knows, max_tokens)
+        yield from _pieces(core[place:], encode, knows, max_tokens)
     yield stretch[start + len(core) :]
 
 

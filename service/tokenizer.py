@@ -4,6 +4,7 @@ The same rules as the tokenizer that the model was trained with; golden examples
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Self
 
 import sentencepiece
@@ -13,6 +14,8 @@ from service.errors import BundleError
 
 SPACE_MARK = "\u2581"
 
+_MAX_REMEMBERED = 4_096  # characters looked up before; hardly a text has so many different ones
+
 
 class Tokenizer:
     """Lossless on any text without lone surrogates. Safe to use from any thread.
@@ -20,6 +23,7 @@ class Tokenizer:
     Attributes:
         silent_ids: tokens that stand for no text, but for `eos`: special ids, tags, marks, and
             what the vocabulary keeps in reserve.
+        knows: whether a character is in the vocabulary; others are spelled byte by byte.
     """
 
     def __init__(self, model: bytes) -> None:
@@ -32,6 +36,7 @@ class Tokenizer:
         self._space_mark_ids = [
             self._processor.piece_to_id(f"<0x{byte:02X}>") for byte in SPACE_MARK.encode()
         ]
+        self.knows = lru_cache(_MAX_REMEMBERED)(self._knows)
 
     @classmethod
     def load(cls, bundle: Bundle) -> Self:
@@ -57,6 +62,10 @@ class Tokenizer:
             or processor.is_unknown(token_id)
             or processor.is_unused(token_id)
         )
+
+    def _knows(self, character: str) -> bool:
+        # Not looked up in the vocabulary: a model may take large letters for small ones first.
+        return not any(map(self._processor.is_byte, self._processor.encode(character)))
 
     def encode(self, text: str) -> list[int]:
         """Token ids of `text`, no special ids among them."""

@@ -98,7 +98,7 @@ class Candidate:
         text: translation, with the white space and the line ends of the source.
         score: sum over the segments of the scores of their hypotheses.
         finish_reason: "length" if the token limit cut any segment, "unchanged" if there was nothing
-            to translate, "stop" otherwise.
+            to translate, or nothing that the model could read, "stop" otherwise.
         tokens: of all segments, in reading order; None unless the request wants log probabilities
             or an alignment.
     """

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 import model.tokenizer
 import service.tokenizer
+from model.tokenizer import train_tokenizer
 from service.bundle import Bundle
 from service.tokenizer import Tokenizer
 from tests.bundles import VOCAB_SIZE, tiny_tokenizer, write_sentences
@@ -29,6 +30,13 @@ def test_both_write_any_tokens_alike(token_ids: list[int]) -> None:
 
 def test_both_mark_a_space_alike() -> None:
     assert service.tokenizer.SPACE_MARK == model.tokenizer.SPACE_MARK
+
+
+def test_one_that_drops_case_knows_the_capitals() -> None:
+    lines = [f" {line}" for line in write_sentences("de", 50)]
+    trained = train_tokenizer(lines, 310, ("en", "de"), lowercase=True)
+
+    assert [letter for letter in "DGÄЖ" if Tokenizer(trained.model).knows(letter)] == list("DGÄ")
 
 
 def test_the_tokenizer_in_a_bundle_is_the_one_of_the_checkpoint(bundle: Bundle) -> None:

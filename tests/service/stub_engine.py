@@ -16,10 +16,13 @@ NUM_SPECIAL = 5
 
 
 class StubTokenizer:
-    """One token for each character."""
+    """One token for each character; it knows the Latin ones."""
 
     def encode(self, text: str) -> list[int]:
         return [ord(character) + NUM_SPECIAL for character in text]
+
+    def knows(self, character: str) -> bool:
+        return character < "\u0250"
 
     def decode(self, token_ids: Sequence[int]) -> str:
         return "".join(chr(token_id - NUM_SPECIAL) for token_id in token_ids)

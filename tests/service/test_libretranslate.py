@@ -102,6 +102,16 @@ def test_the_same_language_changes_nothing(client: TestClient, engine: StubEngin
     assert engine.jobs == []
 
 
+@pytest.mark.parametrize("source", ["de", "auto"])
+def test_a_script_that_the_model_does_not_know_comes_back_as_it_is(
+    client: TestClient, engine: StubEngine, source: str
+) -> None:
+    reply = client.post("/translate", json={**REQUEST, "q": ["你好。", "Ja"], "source": source})
+
+    assert reply.json()["translatedText"] == ["你好。", "JA"]
+    assert len(engine.jobs) == 1
+
+
 @pytest.mark.parametrize(
     ("changes", "text"),
     [

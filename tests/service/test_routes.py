@@ -56,7 +56,7 @@ def test_line_ends_lists_and_spaces_survive(client: TestClient) -> None:
     assert reply["translations"][0]["text"] == text.upper()
 
 
-@pytest.mark.parametrize("text", ["", "  ", "😀", "3.14", "\x00"])
+@pytest.mark.parametrize("text", ["", "  ", "😀", "3.14", "\x00", "Привет, как дела?", "- 你好\n"])
 def test_a_text_with_nothing_to_translate_comes_back_unchanged(
     client: TestClient, engine: StubEngine, text: str
 ) -> None:

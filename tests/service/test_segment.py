@@ -7,7 +7,7 @@ from service.segment import SegmentedText, segment_text
 from tests.service.stub_engine import StubTokenizer
 from tests.service.test_sentences import HARD_TO_SPLIT
 
-encode = StubTokenizer().encode
+encode, knows = StubTokenizer().encode, StubTokenizer().knows
 
 
 def segments_of(text: str, *, max_tokens: int = 1_000) -> list[str]:
@@ -15,7 +15,7 @@ def segments_of(text: str, *, max_tokens: int = 1_000) -> list[str]:
 
 
 def cut(text: str, *, max_tokens: int = 1_000) -> SegmentedText:
-    return segment_text(text, "de", encode=encode, max_tokens=max_tokens)
+    return segment_text(text, "de", encode=encode, knows=knows, max_tokens=max_tokens)
 
 
 @given(st.one_of(st.text(), HARD_TO_SPLIT), st.integers(min_value=5, max_value=20))
@@ -34,7 +34,7 @@ def test_segments_have_letters_fit_and_are_stripped(text: str, max_tokens: int) 
     except SegmentTooLong:
         return
     for segment in segments:
-        assert any(character.isalpha() for character in segment.text)
+        assert any(character.isalpha() and knows(character) for character in segment.text)
         assert segment.text == segment.text.strip()
         assert list(segment.token_ids) == encode(segment.text)
         assert len(segment.token_ids) <= max_tokens
@@ -49,6 +49,38 @@ def test_line_ends_and_list_marks_stay_in_the_gaps() -> None:
 @pytest.mark.parametrize("text", ["", " \n", "123", "3.14 + 2", "😀👍🏽", "...?!", "\x00"])
 def test_text_without_a_letter_has_no_segment(text: str) -> None:
     assert cut(text) == SegmentedText(segments=(), gaps=(text,))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "今天天气很好，我们去公园吧。",
+        "Привет, как дела?",
+        "مرحبا، كيف حالك؟",
+        "नमस्ते, आप कैसे हैं?",
+        "Слово OK значит да.",
+        "使用 Python 编程",  # fewer letters than "Python" has, but more bytes
+    ],
+)
+def test_a_sentence_in_letters_that_the_model_does_not_know_is_a_gap(text: str) -> None:
+    assert cut(text) == SegmentedText(segments=(), gaps=(text,))
+
+
+@pytest.mark.parametrize(
+    "text", ["Das Wort 名前 heißt Name.", "Mein Kollege Дмитрий wohnt hier.", "abж"]
+)
+def test_a_sentence_with_at_most_half_its_letters_unknown_is_a_segment(text: str) -> None:
+    assert segments_of(text) == [text]
+
+
+def test_sentences_around_one_in_another_script_are_segments() -> None:
+    segmented = cut("Ja. Да. Nein.\n- 你好\n- Hallo 你")
+
+    assert segmented.join(["A", "B", "C"]) == "A Да. B\n- 你好\n- C"
+
+
+def test_a_sentence_in_another_script_has_no_limit() -> None:
+    assert segments_of("字" * 40, max_tokens=30) == []
 
 
 def test_a_long_sentence_is_split_at_the_clause_nearest_the_middle() -> None:

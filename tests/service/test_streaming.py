@@ -14,7 +14,9 @@ TOKENIZER = StubTokenizer()
 
 
 def stream_of(text: str) -> tuple[SegmentedText, TextStream]:
-    segmented = segment_text(text, "de", encode=TOKENIZER.encode, max_tokens=100)
+    segmented = segment_text(
+        text, "de", encode=TOKENIZER.encode, knows=TOKENIZER.knows, max_tokens=100
+    )
     return segmented, TextStream(3, segmented, TOKENIZER.decode)
 
 

@@ -72,6 +72,10 @@ def test_pieces_have_their_spaces_and_show_the_bytes_of_rare_characters(
     assert tokenizer.pieces(tokenizer.encode("ж"))[-2:] == ["<0xD0>", "<0xB6>"]
 
 
+def test_it_knows_the_characters_that_it_was_trained_on(tokenizer: Tokenizer) -> None:
+    assert [letter for letter in "dog ÄżжΩ字😀" if tokenizer.knows(letter)] == list("dog ")
+
+
 def make_golden(token_ids: list[int]) -> list[dict[str, object]]:
     return [
         {
