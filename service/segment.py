@@ -1,13 +1,14 @@
 """Text to segments and gaps, and back without loss.
 
 A segment is one sentence of one line; a gap is everything between two of them: white space, line
-ends, list marks, and stretches that have nothing to translate, or nothing that the model could
-read. A line end is always a boundary: it is kept as it is, and no sentence is read across it.
+ends, list marks, emoji, and stretches that have nothing to translate, or nothing that the model
+could read. A line end is always a boundary: it is kept as it is, and no sentence is read across it.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 from service.errors import SegmentTooLong
 from service.sentences import split_sentences
@@ -17,6 +18,11 @@ Knows = Callable[[str], bool]
 
 _LIST_MARK = re.compile(r"\s*(?:[-*+•–—>#]+|\(?\d{1,3}\))\s+")
 _SPACE = re.compile(r"\s+")
+# What may stand around a sentence in any language: white space, arrows, symbols and emoji, with
+# the joiners, variation selectors and tags that these are made of.
+_EDGE = re.compile(
+    r"[\s\u200d\ufe0f\u2190-\u21ff\u2300-\u2bff\U0001f000-\U0001faff\U000e0020-\U000e007f]"
+)
 # A clause ends at a mark before white space; the wide marks of Chinese and Japanese need none.
 _CLAUSE_END = re.compile(r"(?:[,;:][\"'”’»)]?|[–—])\s+|[，、；：。]")
 
@@ -26,7 +32,7 @@ class Segment:
     """One sentence, or a part of one that was too long.
 
     Attributes:
-        text: at least one letter that the model knows, no white space around it.
+        text: at least one letter that the model knows; around it no white space and no emoji.
         token_ids: the same as source tokens, without tag and `eos`.
     """
 
@@ -103,11 +109,11 @@ def _stretches(text: str, language: str) -> Iterator[str]:
 
 def _pieces(stretch: str, encode: Encode, knows: Knows, max_tokens: int) -> Iterator[Segment | str]:
     """Yield the segments and gaps of a stretch, splitting near the middle until every part fits."""
-    core = stretch.strip()
-    if not is_translatable(core, knows):
+    if not is_translatable(stretch, knows):
         yield stretch
         return
-    start = stretch.index(core)
+    start, end = _edge(stretch), len(stretch) - _edge(reversed(stretch))
+    core = stretch[start:end]
     yield stretch[:start]
     token_ids = encode(core)
     if len(token_ids) <= max_tokens:
@@ -118,7 +124,12 @@ def _pieces(stretch: str, encode: Encode, knows: Knows, max_tokens: int) -> Iter
             raise SegmentTooLong(value=len(token_ids), limit=max_tokens)
         yield from _pieces(core[:place], encode, knows, max_tokens)
         yield from _pieces(core[place:], encode, knows, max_tokens)
-    yield stretch[start + len(core) :]
+    yield stretch[end:]
+
+
+def _edge(characters: Iterable[str]) -> int:
+    """Count those that come before the first one of a sentence."""
+    return sum(1 for _ in takewhile(_EDGE.match, characters))
 
 
 def _split_place(text: str) -> int | None:

@@ -55,7 +55,7 @@ def test_what_fails_in_the_middle_of_a_stream_is_its_last_event(
     client: TestClient, engine: StubEngine
 ) -> None:
     engine.error = EngineFailure("a step failed")
-    texts = [f" Eins. {engine.poison} Zwei."]
+    texts = [f" Eins. Zwei {engine.poison}."]
 
     reply = client.post("/v1/translate", json={**REQUEST, "texts": texts, "stream": True})
 

@@ -81,7 +81,7 @@ def test_a_stream_that_fails_in_the_middle_is_no_success(
     client: TestClient, engine: StubEngine
 ) -> None:
     engine.error = EngineFailure("a step failed")
-    texts = [f" Eins. {engine.poison} Zwei."]
+    texts = [f" Eins. Zwei {engine.poison}."]
 
     reply = client.post("/v1/translate", json={**REQUEST, "texts": texts, "stream": True})
 

@@ -52,6 +52,30 @@ def test_text_without_a_letter_has_no_segment(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "translated"),
+    [
+        ("🎉 Gewonnen!", "🎉 A"),
+        ("Bis morgen 👋🏽\n", "A 👋🏽\n"),
+        ("❤️Danke ❤️ Danke❤️", "❤️A❤️"),
+        ("- ✅ Fertig. 👩‍👩‍👧 Familie 🏴󠁧󠁢󠁥󠁮󠁧󠁿", "- ✅ A 👩‍👩‍👧 B 🏴󠁧󠁢󠁥󠁮󠁧󠁿"),
+        ("→ Weiter ▶️", "→ A ▶️"),
+    ],
+)
+def test_emoji_at_the_edges_of_a_sentence_stay_there(text: str, translated: str) -> None:
+    segmented = cut(text)
+
+    assert segmented.join(["A", "B"][: len(segmented.segments)]) == translated
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Ich liebe 🍕 und Eis.", "Schön 😍!", "1️⃣ Anfang", "{name} kommt.", "„Ja“", "cafe\u0301"],
+)
+def test_all_else_is_part_of_the_sentence(text: str) -> None:
+    assert segments_of(text) == [text]
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "今天天气很好，我们去公园吧。",

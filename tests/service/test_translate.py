@@ -179,7 +179,7 @@ def test_a_job_that_fails_ends_the_stream_and_cancels_its_siblings(
     seen: list[Event | TranslationReply] = []
 
     async def scenario() -> None:
-        async for event in make_translator(backend).stream(request(f" Eins. {engine.poison} A.")):
+        async for event in make_translator(backend).stream(request(f" Eins. A {engine.poison}.")):
             seen.append(event)
 
     with pytest.raises(EngineFailure, match="a step failed"):
