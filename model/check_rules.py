@@ -6,6 +6,7 @@ read off the two texts; whether a sentence is well translated is left to BLEU an
 
 import math
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -215,12 +216,16 @@ def fitting_length(case: Case, translation: str) -> list[str]:
 
 
 def robust(case: Case, translation: str) -> list[str]:
-    """No loop, a fitting length, and no words made of a text that has no letter."""
+    """No loop, a fitting length, and no script that the source does not have.
+
+    Words of a text without a letter are made up, as are German ones of a Chinese sentence that
+    should have become English: it comes back as it was.
+    """
     problems = no_loop(case, translation) + fitting_length(case, translation)
-    if _has_letter(translation) and not _has_letter(case.text):
-        problems.append("it has words, the source has none")
-    return problems
+    strangers = sorted(_scripts(translation) - _scripts(case.text))
+    return problems + [f"it has {script} letters, the source has none" for script in strangers]
 
 
-def _has_letter(text: str) -> bool:
-    return any(character.isalpha() for character in text)
+def _scripts(text: str) -> set[str]:
+    """The scripts of its letters, by the first word of their Unicode names: LATIN, CJK, GREEK."""
+    return {unicodedata.name(letter, "unnamed").split()[0] for letter in filter(str.isalpha, text)}

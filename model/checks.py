@@ -33,7 +33,7 @@ class Check(NamedTuple):
 
 CHECKS = {
     "numbers": Check("each number is there once, and no other", numbers_kept),
-    "names": Check("people, places and products are kept", names_kept),
+    "names": Check("people, places, products, emoji are kept", names_kept),
     "urls": Check("URLs are unchanged", same_urls),
     "emails": Check("e-mail addresses are unchanged", same_emails),
     "placeholders": Check("%s, {name}, <b>, ... are unchanged", same_placeholders),

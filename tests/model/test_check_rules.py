@@ -235,7 +235,18 @@ def test_a_translation_that_drops_half_a_long_text_is_too_short() -> None:
 @pytest.mark.parametrize("blank", ["", " ", ".", "...", "-", "?", "👍👍"])
 def test_words_made_of_nothing_are_found(blank: str) -> None:
     assert robust(make_case(blank), blank) == []
-    assert robust(make_case(blank), "Ich weiß") == ["it has words, the source has none"]
+    assert robust(make_case(blank), "Ich weiß") == ["it has LATIN letters, the source has none"]
+
+
+def test_words_in_another_script_than_the_source_are_found() -> None:
+    text = "Привет, OK?"
+
+    assert robust(make_case(text), text) == []
+    assert robust(make_case(text), "Hallo, OK?") == []
+    assert robust(make_case("Привет!"), "Hallo!") == ["it has LATIN letters, the source has none"]
+    assert robust(make_case("Hello!"), "Приvet!") == [
+        "it has CYRILLIC letters, the source has none"
+    ]
 
 
 def test_blank_text_may_become_blank_and_no_other_may() -> None:
