@@ -14,6 +14,8 @@ import pytest
 import torch
 
 from model import train
+from model.augment import AugmentConfig
+from model.batching import Direction, Stream
 from model.config import ModelConfig
 from model.tokenizer import Tokenizer, train_tokenizer
 from tests.model.toy import toy_pairs, write_recipe
@@ -31,6 +33,20 @@ def _one_thread() -> None:
 def tokenizer() -> Tokenizer:
     lines = [f" {side}" for pair in toy_pairs(500) for side in pair]
     return train_tokenizer(lines, vocab_size=300, languages=("en", "de"))
+
+
+@pytest.fixture(scope="session")
+def stream(tokenizer: Tokenizer) -> Stream:
+    """Both directions of the toy language, in rounds of few batches."""
+    return Stream(
+        tokenizer=tokenizer,
+        corpora=[toy_pairs(100)],
+        directions=[Direction(True, "de", [1.0]), Direction(False, "en", [1.0])],
+        augment=AugmentConfig(),
+        batch_tokens=120,
+        seed=1,
+        round_sentences=60,
+    )
 
 
 @pytest.fixture(scope="session")

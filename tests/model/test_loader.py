@@ -6,25 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from model.augment import AugmentConfig
-from model.batching import Direction, Position, Stream, to_batch
+from model.batching import Position, Stream, to_batch
 from model.loader import MAX_WORKERS, Loader, worker_count
-from model.tokenizer import Tokenizer
-from tests.model.toy import toy_pairs
-
-
-@pytest.fixture
-def stream(tokenizer: Tokenizer) -> Stream:
-    return Stream(
-        tokenizer=tokenizer,
-        corpora=[toy_pairs(100)],
-        directions=[Direction(True, "de", [1.0]), Direction(False, "en", [1.0])],
-        augment=AugmentConfig(),
-        batch_tokens=120,
-        seed=1,
-        round_sentences=40,
-    )
-
 
 START = Position(0, 0)
 

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from model import checkpoint
-from model.augment import AugmentConfig
 from model.batching import Direction, Position, Stream
 from model.config import ModelConfig
 from model.loader import Loader
@@ -21,20 +20,6 @@ from model.trainer import Trainer
 from tests.model.toy import toy_pairs, write_recipe
 
 MakeTrainer = Callable[..., Trainer]
-
-
-@pytest.fixture
-def stream(tokenizer: Tokenizer) -> Stream:
-
-    return Stream(
-        tokenizer=tokenizer,
-        corpora=[toy_pairs(100)],
-        directions=[Direction(True, "de", [1.0]), Direction(False, "en", [1.0])],
-        augment=AugmentConfig(),
-        batch_tokens=120,
-        seed=1,
-        round_sentences=60,
-    )
 
 
 @pytest.fixture
