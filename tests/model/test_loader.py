@@ -1,5 +1,6 @@
 import multiprocessing
 import time
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -47,6 +48,20 @@ def test_the_batches_from_any_position_are_the_tail_of_all(stream: Stream, worke
 def test_a_stream_that_is_left_leaves_no_process_behind(stream: Stream) -> None:
     first(Loader(stream, 2), 3)
 
+    assert_no_process_is_left()
+
+
+def test_a_round_that_fails_leaves_no_process_behind(stream: Stream) -> None:
+    without_corpora = replace(stream, corpora=[])
+
+    with pytest.raises(ValueError, match="zip") as held:
+        first(Loader(without_corpora, 2), 1)
+
+    assert_no_process_is_left()
+    assert held.traceback  # it holds the pool, which would end by itself otherwise
+
+
+def assert_no_process_is_left() -> None:
     for _ in range(100):
         if not multiprocessing.active_children():
             return
