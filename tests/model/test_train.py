@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -14,6 +15,10 @@ from tensorboard.backend.event_processing.event_accumulator import (  # type: ig
 from torch.distributed.run import get_args_parser
 
 from model import checkpoint, train
+from model.batching import ROUND_SENTENCES, Stream
+from model.processes import Processes
+from model.recipe import Recipe
+from model.run_log import RunLog
 from tests.model.conftest import Finished
 from tests.model.toy import file_names, write_recipe
 
@@ -127,6 +132,20 @@ def test_a_run_is_not_overwritten_unasked(
 
     assert "last.safetensors exists; give --resume" in capsys.readouterr().err
     assert (finished.folder / train.LAST).read_bytes() == before
+
+
+@pytest.mark.parametrize(("batch_tokens", "expected"), [(200, ROUND_SENTENCES), (30_000, 60_000)])
+def test_a_round_fills_many_batches_however_large_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch_tokens: int, expected: int
+) -> None:
+    recipe = Recipe.load(write_recipe(tmp_path, batch_tokens=batch_tokens))
+    stream = Mock(wraps=Stream)
+    monkeypatch.setattr(train, "Stream", stream)
+
+    with RunLog(tmp_path / "run", is_silent=True) as log:
+        train.Run(recipe, tmp_path / "run", Processes(), log)
+
+    assert stream.call_args.kwargs["round_sentences"] == expected
 
 
 def test_a_wrong_recipe_ends_in_its_message(

@@ -50,7 +50,7 @@ num_decoder_layers = 1
 dropout = {dropout}
 
 [train]
-batch_tokens = 200
+batch_tokens = {batch_tokens}
 accumulation = {accumulation}
 max_updates = {max_updates}
 warmup_updates = 5
@@ -84,6 +84,7 @@ max_sentences = 3
 
 DEFAULTS = {
     "dropout": 0.1,
+    "batch_tokens": 200,
     "accumulation": 1,
     "max_updates": 20,
     "final_updates": 0,
