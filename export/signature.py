@@ -6,6 +6,7 @@ of one encoder call, `source` the longest of them, `rows` hypotheses of one deco
 whose candidates are wanted.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from model.config import ModelConfig
@@ -78,10 +79,8 @@ def decoder_signature(config: ModelConfig, precision: str = "float32") -> Signat
     tell `best_logits`, those of `next_ids`.
     """
     is_half, dtype = precision == "float16", _cache_dtype(precision)
-    layers = range(config.num_decoder_layers)
     cache = ("rows", config.num_heads, "capacity", config.head_dim)
     source = ("rows", config.num_heads, "source", config.head_dim)
-    kinds = ("key", "value")
     candidates = ("asked", min(NUM_CANDIDATES, config.vocab_size))
     return Signature(
         inputs=(
@@ -90,8 +89,8 @@ def decoder_signature(config: ModelConfig, precision: str = "float32") -> Signat
             Port("total_length", "int32", (1,)),
             Port("source_lengths", "int64", ("rows",)),
             Port("candidate_rows", "int64", ("asked",)),
-            *(Port(f"past_{kind}_{layer}", dtype, cache) for layer in layers for kind in kinds),
-            *(Port(f"cross_{kind}_{layer}", dtype, source) for layer in layers for kind in kinds),
+            *_every_layer(config, "past", dtype, cache),
+            *_every_layer(config, "cross", dtype, source),
         ),
         outputs=(
             Port("logits", "float32", ("rows", config.vocab_size)),
@@ -100,7 +99,16 @@ def decoder_signature(config: ModelConfig, precision: str = "float32") -> Signat
             Port("candidate_ids", "int64", candidates),
             Port("candidate_logits", "float32", candidates),
             Port("cross_query", dtype, ("rows", config.num_heads, 1, config.head_dim)),
-            *(Port(f"present_{kind}_{layer}", dtype, cache) for layer in layers for kind in kinds),
+            *_every_layer(config, "present", dtype, cache),
             *([Port("best_logits", "float32", ("rows",))] if is_half else []),
         ),
     )
+
+
+def _every_layer(
+    config: ModelConfig, name: str, dtype: str, axes: tuple[Axis, ...]
+) -> Iterator[Port]:
+    """`name_key_0`, `name_value_0`, `name_key_1` and so on."""
+    for layer in range(config.num_decoder_layers):
+        for kind in ("key", "value"):
+            yield Port(f"{name}_{kind}_{layer}", dtype, axes)
