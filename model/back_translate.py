@@ -72,7 +72,3 @@ def main(argv: Sequence[str]) -> int:
         print(f"dragoman back-translate: {error}", file=sys.stderr)
         return 2
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
