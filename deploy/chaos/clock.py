@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
-from deploy.chaos.promise import Outcome, Scenario, Verdict, judge
+from deploy.chaos.promise import Outcome, Scenario, judge, not_run
 from deploy.chaos.server import Server, serving
 from deploy.chaos.storm import LONG_TEXT
 from deploy.loadtest.http_client import Answer, Connection
@@ -26,8 +26,7 @@ LONG_OPTIONS = {"beam_size": 8, "min_target_tokens": 500, "max_target_tokens": 5
 async def _jump(bundle: Path) -> Outcome:
     library = _find_library()
     if library is None:
-        reason = "libfaketime is not there (`apt install libfaketime`)"
-        return Outcome(verdict=Verdict.NOT_RUN, figures=reason)
+        return not_run("libfaketime is not there (`apt install libfaketime`)")
     with TemporaryDirectory() as folder:
         clock = Path(folder) / "clock"
         clock.write_text("+0\n")

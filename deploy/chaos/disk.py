@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from deploy.chaos.promise import Outcome, Scenario, Verdict, judge
+from deploy.chaos.promise import Outcome, Scenario, judge, not_run
 from deploy.chaos.server import ask, serving
 from deploy.chaos.storm import SENTENCE
 
@@ -21,25 +21,21 @@ WRITE = ("touch", "/tmp/dragoman-was-here")
 
 async def _fill(bundle: Path) -> Outcome:
     if await _works(FULL_PROOF):
-        return _not_run("/dev/full takes what is written to it")
+        return not_run("/dev/full takes what is written to it")
     return await _serve(bundle, (*FULL, "env", "DRAGOMAN_LOG_LEVEL=debug"))
 
 
 async def _protect(bundle: Path) -> Outcome:
     if not await _works((*READ_ONLY, "true")):
-        return _not_run("the root cannot be mounted again in a namespace of its own")
+        return not_run("the root cannot be mounted again in a namespace of its own")
     if await _works((*READ_ONLY, *WRITE)):
-        return _not_run("/tmp is another file system than the root")
+        return not_run("/tmp is another file system than the root")
     return await _serve(bundle, READ_ONLY)
 
 
 async def _works(command: Sequence[str]) -> bool:
     done = await asyncio.to_thread(subprocess.run, command, capture_output=True)
     return done.returncode == 0
-
-
-def _not_run(reason: str) -> Outcome:
-    return Outcome(verdict=Verdict.NOT_RUN, figures=reason)
 
 
 async def _serve(bundle: Path, within: Sequence[str]) -> Outcome:

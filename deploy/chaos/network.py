@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from deploy.chaos.promise import Outcome, Scenario, Verdict, judge
+from deploy.chaos.promise import Outcome, Scenario, judge, not_run
 from deploy.chaos.server import ask, serving
 from deploy.chaos.storm import SENTENCE
 
@@ -28,8 +28,7 @@ SET_FLAGS, IS_UP = 0x8914, 0x1  # SIOCSIFFLAGS and IFF_UP of Linux
 async def _isolate(bundle: Path) -> Outcome:
     refused = await asyncio.to_thread(subprocess.run, [*INSIDE, "true"], capture_output=True)
     if refused.returncode:
-        reason = f"no network namespace may be made here: {refused.stderr.decode().strip()}"
-        return Outcome(verdict=Verdict.NOT_RUN, figures=reason)
+        return not_run(f"no network namespace may be made here: {refused.stderr.decode().strip()}")
     async with serving(bundle) as server:
         before = await ask(server.url, SENTENCE)
     inside = await asyncio.to_thread(

@@ -31,6 +31,11 @@ def judge(is_kept: bool, figures: str) -> Outcome:
     return Outcome(verdict=Verdict.KEPT if is_kept else Verdict.BROKEN, figures=figures)
 
 
+def not_run(reason: str) -> Outcome:
+    """Say why a promise could not be put to the test."""
+    return Outcome(verdict=Verdict.NOT_RUN, figures=reason)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Scenario:
     """One way to break the service.
