@@ -68,8 +68,9 @@ def _essence(status: int, body: bytes) -> str:
 
 
 @asynccontextmanager
-async def _loaded(served: Path) -> AsyncIterator[tuple[Server, Users]]:
-    """A service, and users until the context ends."""
+async def _loaded(bundle: Path, served: Path) -> AsyncIterator[tuple[Server, Users]]:
+    """A service on `served`, a link to `bundle`, and users until the context ends."""
+    served.symlink_to(bundle.resolve())
     within = ("env", f"DRAGOMAN_TIMEOUT_SECONDS={TIMEOUT_SECONDS}")
     async with serving(served, within=within) as server:
         users = Users()
@@ -102,9 +103,8 @@ async def _reload(server: Server, served: Path, bundle: Path, result: str) -> bo
 async def _swap(bundle: Path) -> Outcome:
     with TemporaryDirectory() as folder:
         served = Path(folder) / "served"
-        served.symlink_to(bundle.resolve())
         other = _write_other(bundle, Path(folder) / "other")
-        async with _loaded(served) as (server, users):
+        async with _loaded(bundle, served) as (server, users):
             num_swaps = 0
             for number in range(NUM_SWAPS):
                 target = bundle.resolve() if number % 2 else other
@@ -131,10 +131,9 @@ def _write_other(bundle: Path, folder: Path) -> Path:
 async def _refuse(bundle: Path) -> Outcome:
     with TemporaryDirectory() as folder:
         served, damaged = Path(folder) / "served", Path(folder) / "damaged"
-        served.symlink_to(bundle.resolve())
         shutil.copytree(bundle, damaged)
         (damaged / "golden.json").write_text("[]", encoding="utf-8")
-        async with _loaded(served) as (server, users):
+        async with _loaded(bundle, served) as (server, users):
             is_refused = await _reload(server, served, damaged, "refused")
     return judge(
         is_refused and users.num_failed == 0 and len(users.answers) == 1,
