@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from deploy.chaos.promise import Outcome, Scenario, judge
-from deploy.chaos.server import START_SECONDS, free_port, start
+from deploy.chaos.server import end_of_start
 
 
 async def _damage(bundle: Path) -> Outcome:
@@ -21,16 +21,14 @@ async def _damage(bundle: Path) -> Outcome:
 
 
 def _start_on(bundle: Path, damaged: str) -> Outcome:
-    with start(bundle, free_port()) as process:
-        try:
-            _, errors = process.communicate(timeout=START_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            return judge(False, f"it serves on with one bit of {damaged} turned")
-    last = (errors.decode().splitlines() or [""])[-1]
-    kept = process.returncode > 0 and damaged in last and b"Traceback" not in errors
+    try:
+        code, errors = end_of_start(bundle)
+    except subprocess.TimeoutExpired:
+        return judge(False, f"it serves on with one bit of {damaged} turned")
+    last = (errors.splitlines() or [""])[-1]
+    kept = code > 0 and damaged in last and "Traceback" not in errors
     said = last.replace(str(bundle.parent), "").replace("|", "/")
-    return judge(kept, f"one bit of {damaged} turned; exit code {process.returncode}; `{said}`")
+    return judge(kept, f"one bit of {damaged} turned; exit code {code}; `{said}`")
 
 
 DAMAGE = Scenario(

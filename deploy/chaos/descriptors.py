@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from deploy.chaos.promise import Outcome, Scenario, judge
-from deploy.chaos.server import attempt, serving
+from deploy.chaos.server import attempt, is_answer, serving
 from deploy.chaos.storm import SENTENCE
 
 MAX_FILES = 64
@@ -30,7 +30,7 @@ async def _exhaust(bundle: Path) -> Outcome:
         for writer in writers:
             writer.close()
         started, num_lost = time.monotonic(), 0
-        while not await _is_answered(server.url):
+        while not is_answer(await attempt(server.url, SENTENCE, RECOVERY_SECONDS)):
             num_lost += 1  # what is taken while no file is free is closed at once
             if time.monotonic() - started > RECOVERY_SECONDS:
                 break
@@ -41,11 +41,6 @@ async def _exhaust(bundle: Path) -> Outcome:
         f"{num_open} of {MAX_FILES} files open; {num_lost} requests lost, then one answered "
         f"after {seconds:.2f} s",
     )
-
-
-async def _is_answered(url: str) -> bool:
-    answer = await attempt(url, SENTENCE, RECOVERY_SECONDS)
-    return answer is not None and answer.status == 200
 
 
 DESCRIPTORS = Scenario(

@@ -6,19 +6,19 @@ import subprocess
 from pathlib import Path
 
 from deploy.chaos.promise import Outcome, Scenario, judge
-from deploy.chaos.server import STOP_SECONDS, ask, attempt, serving
+from deploy.chaos.server import STOP_SECONDS, Server, ask, attempt, is_answer, serving
 from deploy.chaos.storm import LONG_TEXT, SENTENCE
+from deploy.loadtest.http_client import Answer
 
 NUM_CLIENTS = 16
-LOAD_SECONDS = 0.3  # until the signal: requests are being decoded, none has ended
+LOAD_SECONDS = 0.3
 READY_SECONDS = 20.0
 
 
 async def _kill(bundle: Path) -> Outcome:
     async with serving(bundle) as server:
         before = await ask(server.url, SENTENCE)
-        load = [asyncio.create_task(attempt(server.url, LONG_TEXT)) for _ in range(NUM_CLIENTS)]
-        await asyncio.sleep(LOAD_SECONDS)
+        load = await _begin_load(server)
         server.process.kill()
         lost = (await asyncio.gather(*load)).count(None)
     async with serving(bundle) as server:
@@ -32,8 +32,7 @@ async def _kill(bundle: Path) -> Outcome:
 
 async def _terminate(bundle: Path) -> Outcome:
     async with serving(bundle) as server:
-        load = [asyncio.create_task(attempt(server.url, LONG_TEXT)) for _ in range(NUM_CLIENTS)]
-        await asyncio.sleep(LOAD_SECONDS)
+        load = await _begin_load(server)
         open_requests = sum(not task.done() for task in load)
         server.process.send_signal(signal.SIGTERM)
         await asyncio.sleep(LOAD_SECONDS)
@@ -43,7 +42,7 @@ async def _terminate(bundle: Path) -> Outcome:
             code = str(await server.ended(STOP_SECONDS))
         except subprocess.TimeoutExpired:
             code = f"none within {STOP_SECONDS:.0f} s"
-    answered = sum(answer is not None and answer.status == 200 for answer in answers)
+    answered = sum(map(is_answer, answers))
     return judge(
         open_requests > 0
         and answered == NUM_CLIENTS
@@ -52,6 +51,13 @@ async def _terminate(bundle: Path) -> Outcome:
         f"{answered} of {NUM_CLIENTS} answered, {open_requests} of them open at the signal; then a "
         f"new one {'refused' if late is None else f'got {late.status}'}; exit code {code}",
     )
+
+
+async def _begin_load(server: Server) -> list["asyncio.Task[Answer | None]"]:
+    """Send requests, and wait until they are being decoded; none has ended by then."""
+    load = [asyncio.create_task(attempt(server.url, LONG_TEXT)) for _ in range(NUM_CLIENTS)]
+    await asyncio.sleep(LOAD_SECONDS)
+    return load
 
 
 KILL = Scenario(

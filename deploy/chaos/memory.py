@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from deploy.chaos.promise import Outcome, Scenario, judge
-from deploy.chaos.server import START_SECONDS, Server, attempt, free_port, serving, start
+from deploy.chaos.server import START_SECONDS, Server, attempt, end_of_start, is_answer, serving
 from deploy.chaos.storm import LONG_TEXT, SENTENCE
 from deploy.loadtest.http_client import Connection
 
@@ -30,17 +30,15 @@ async def _start_small(bundle: Path) -> Outcome:
 def _start_within(bundle: Path, limit: int) -> Outcome:
     started = time.monotonic()
     within = ("sh", "-c", f'ulimit -v {limit // 1024}; exec "$@"', "sh")
-    with start(bundle, free_port(), within=within) as process:
-        try:
-            _, errors = process.communicate(timeout=START_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            return judge(False, f"neither ready nor ended after {START_SECONDS:.0f} s")
-    seconds, text = time.monotonic() - started, errors.decode().lower()
-    reason = next((reason for reason in REASONS if reason in text), "no reason")
+    try:
+        code, errors = end_of_start(bundle, within=within)
+    except subprocess.TimeoutExpired:
+        return judge(False, f"neither ready nor ended after {START_SECONDS:.0f} s")
+    seconds = time.monotonic() - started
+    reason = next((reason for reason in REASONS if reason in errors.lower()), "no reason")
     return judge(
-        process.returncode > 0 and reason in REASONS,
-        f"{limit / 1e6:.0f} MB of address space: exit code {process.returncode} after "
+        code > 0 and reason in REASONS,
+        f"{limit / 1e6:.0f} MB of address space: exit code {code} after "
         f"{seconds:.1f} s, with the reason ({reason})",
     )
 
@@ -51,7 +49,7 @@ async def _run_out(bundle: Path) -> Outcome:
         load = (attempt(server.url, LONG_TEXT, PATIENCE_SECONDS) for _ in range(NUM_CLIENTS))
         answers = await asyncio.gather(*load)
         last = await _last_word(server)
-    answered = sum(answer is not None and answer.status == 200 for answer in answers)
+    answered = sum(map(is_answer, answers))
     return judge(
         last != LIVES_IN_VAIN, f"{answered} of {NUM_CLIENTS} requests were answered; then {last}"
     )
@@ -61,8 +59,7 @@ async def _last_word(server: Server) -> str:
     """What becomes of a service that may have memory again, or has ended."""
     if server.process.poll() is None:
         _limit(server, resource.RLIM_INFINITY)
-    answer = await attempt(server.url, SENTENCE, PATIENCE_SECONDS)
-    if answer is not None and answer.status == 200:
+    if is_answer(await attempt(server.url, SENTENCE, PATIENCE_SECONDS)):
         return "an answer"
     try:
         return f"the end, exit code {await server.ended(END_SECONDS)}"

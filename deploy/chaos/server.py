@@ -75,6 +75,23 @@ def start(
     )
 
 
+def end_of_start(bundle: Path, *, within: Sequence[str] = ()) -> tuple[int, str]:
+    """Start a service that cannot be: its exit code, and what it said on stderr.
+
+    Args:
+        within: see `start`.
+
+    Raises:
+        subprocess.TimeoutExpired: if it has not ended in time; it is killed then.
+    """
+    with start(bundle, free_port(), within=within) as process:
+        try:
+            _, errors = process.communicate(timeout=START_SECONDS)
+        finally:
+            process.kill()
+    return process.returncode, errors.decode()
+
+
 @asynccontextmanager
 async def serving(
     bundle: Path, *, within: Sequence[str] = (), module: str = "dragoman"
@@ -116,6 +133,11 @@ async def attempt(url: str, text: str, timeout_seconds: float = TIMEOUT_SECONDS)
         return await ask(url, text, timeout_seconds)
     except (OSError, EOFError):
         return None
+
+
+def is_answer(answer: Answer | None) -> bool:
+    """Say whether an attempt got a translation."""
+    return answer is not None and answer.status == 200
 
 
 async def is_ready(url: str) -> bool:
