@@ -95,6 +95,17 @@ def test_it_does_without_a_word_that_is_suppressed(translator: OfflineTranslator
     assert "station" not in without
 
 
+def test_it_translates_what_stands_beside_a_script_that_it_does_not_know(
+    translator: OfflineTranslator,
+) -> None:
+    kept = "今天天气很好。 Привет, как дела?\n- مرحبا، كيف حالك؟\n- "
+    text = f"👋 Guten Morgen! {kept}Danke 🙏"
+    [found] = translator.translate([text], "de", "en", OptionsWish())
+
+    wanted = rf"👋 Good morning[.!] {re.escape(kept)}Thank.* 🙏"
+    assert re.fullmatch(wanted, found.candidates[0].text), found.candidates[0].text
+
+
 def test_it_goes_on_from_a_prefix_in_several_ways(translator: OfflineTranslator) -> None:
     found = ask(translator, target_prefix="Where", return_alternatives=True, num_hypotheses=3)
 
