@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from model.batching import pad
@@ -103,6 +104,69 @@ def _finish(
     return Hypothesis(tokens[:-1] if is_complete else tokens, score, is_complete)
 
 
+class _Beam:
+    """The live and the finished hypotheses of one source."""
+
+    def __init__(
+        self, size: int, eos_id: int, length_penalty: LengthPenalty, max_tokens: int
+    ) -> None:
+        self.live: list[tuple[list[int], float]] = [([], 0.0)]  # tokens, sum of log probabilities
+        self.finished: list[Hypothesis] = []
+        self._size = size
+        self._eos_id = eos_id
+        self._length_penalty = length_penalty
+        self._max_tokens = max_tokens
+
+    def grow(self, log_probs: Float[Tensor, "live vocab"]) -> list[int]:
+        """Extend the live hypotheses by a token each; return which one each descends from."""
+        scores = log_probs.new_tensor([[score] for _, score in self.live])  # (live, 1)
+        totals = scores + log_probs
+        best = totals.flatten().topk(min(2 * self._size, totals.numel()))
+        grown: list[tuple[list[int], float]] = []
+        parents: list[int] = []
+        for rank, (total, place) in enumerate(
+            zip(best.values.tolist(), best.indices.tolist(), strict=True)
+        ):
+            parent, token_id = divmod(place, log_probs.size(1))
+            tokens = [*self.live[parent][0], token_id]
+            if token_id != self._eos_id:
+                grown.append((tokens, total))
+                parents.append(parent)
+            elif rank < self._size:
+                self.finished.append(self._finish(tokens, total))
+            if len(grown) == self._size:
+                break
+        self.live = grown
+        return parents
+
+    def _finish(self, tokens: list[int], total: float) -> Hypothesis:
+        return _finish(tokens, total, self._eos_id, self._length_penalty)
+
+    @property
+    def best(self) -> list[Hypothesis]:
+        """The best of what is finished, best first."""
+        return sorted(self.finished, key=lambda hypothesis: -hypothesis.score)[: self._size]
+
+    @property
+    def is_final(self) -> bool:
+        """Whether no live hypothesis can still become one of `best`.
+
+        A live score only falls as tokens are added; at best it stays and is divided by the
+        longest length still possible (by its own next length if long ones are not favoured).
+        """
+        if len(self.finished) < self._size:
+            return False
+        longest = self._max_tokens
+        if self._length_penalty.power <= 0:
+            longest = min(len(self.live[0][0]) + 1, longest)
+        best_possible = self._length_penalty.score(max(score for _, score in self.live), longest)
+        return best_possible <= self.best[-1].score
+
+    def cut(self) -> None:
+        """Finish what lives, as the limit is reached."""
+        self.finished += [self._finish(tokens, total) for tokens, total in self.live]
+
+
 @torch.inference_mode()
 def beam_search(
     model: Transformer,
@@ -127,54 +191,16 @@ def beam_search(
     src_ids = torch.tensor([list(source)], device=device)  # (1, source)
     src_mask = padding_mask(src_ids, tokenizer.pad_id)
     caches = model.decoder.start(model.encode(src_ids, src_mask))
-    live: list[tuple[list[int], float]] = [([], 0.0)]
+    beam = _Beam(beam_size, tokenizer.eos_id, length_penalty, max_tokens)
     last_ids = [tokenizer.bos_id]
-    finished: list[Hypothesis] = []
     for position in range(max_tokens):
-        mask = src_mask.expand(len(live), -1)
         token_ids = torch.tensor(last_ids, device=device)
+        mask = src_mask.expand(len(last_ids), -1)
         logits, caches = model.decode_step(token_ids, position, caches, mask)
-        scores = torch.tensor([[score] for _, score in live], device=device)  # (live, 1)
-        totals = scores + logits.float().log_softmax(dim=-1)  # (live, vocab)
-        best = totals.flatten().topk(min(2 * beam_size, totals.numel()))
-        grown: list[tuple[list[int], float]] = []
-        parents: list[int] = []
-        for rank, (total, place) in enumerate(
-            zip(best.values.tolist(), best.indices.tolist(), strict=True)
-        ):
-            parent, token_id = divmod(place, tokenizer.vocab_size)
-            tokens = [*live[parent][0], token_id]
-            if token_id != tokenizer.eos_id:
-                grown.append((tokens, total))
-                parents.append(parent)
-            elif rank < beam_size:
-                finished.append(_finish(tokens, total, tokenizer.eos_id, length_penalty))
-            if len(grown) == beam_size:
-                break
-        live = grown
-        finished.sort(key=lambda hypothesis: -hypothesis.score)
-        if _cannot_improve(finished, live, beam_size, length_penalty, max_tokens):
-            return finished[:beam_size]
-        last_ids = [tokens[-1] for tokens, _ in live]
+        parents = beam.grow(logits.float().log_softmax(dim=-1))
+        if beam.is_final:
+            return beam.best
+        last_ids = [tokens[-1] for tokens, _ in beam.live]
         caches = reorder(caches, torch.tensor(parents, device=device))
-    finished += [_finish(tokens, total, tokenizer.eos_id, length_penalty) for tokens, total in live]
-    return sorted(finished, key=lambda hypothesis: -hypothesis.score)[:beam_size]
-
-
-def _cannot_improve(
-    finished: list[Hypothesis],
-    live: list[tuple[list[int], float]],
-    beam_size: int,
-    length_penalty: LengthPenalty,
-    max_tokens: int,
-) -> bool:
-    """Whether the best `beam_size` finished ones are final.
-
-    A live score only falls as tokens are added; at best it stays and is divided by the
-    longest length still possible (by its own next length if long ones are not favoured).
-    """
-    if len(finished) < beam_size:
-        return False
-    longest = max_tokens if length_penalty.power > 0 else min(len(live[0][0]) + 1, max_tokens)
-    best_possible = length_penalty.score(max(score for _, score in live), longest)
-    return best_possible <= finished[beam_size - 1].score
+    beam.cut()
+    return beam.best
