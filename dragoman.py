@@ -40,6 +40,17 @@ def evaluate(arguments: list[str]) -> int:
     return status
 
 
+def serve(arguments: list[str]) -> int:
+    """Decide what signals do, then import the service, which takes a while, and run it.
+
+    By default SIGHUP ends a process, and SIGTERM does not end process 1 of a container.
+    """
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # nothing is read yet that could be read again
+    # At once: an exception that comes in the middle of an import may be lost.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    return main_of("service.__main__")(arguments)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Command:
     """A sub-command: what it runs, and the extra that must be installed for it."""
@@ -66,9 +77,7 @@ COMMANDS = {
         extra="export",
         summary="turn a checkpoint into a bundle (ONNX)",
     ),
-    "serve": Command(
-        main=main_of("service.__main__"), extra="service", summary="serve a bundle over HTTP"
-    ),
+    "serve": Command(main=serve, extra="service", summary="serve a bundle over HTTP"),
     "translate": Command(
         main=main_of("service.cli"),
         extra="service",

@@ -1,9 +1,10 @@
 """The one command picks a package, and only then imports it."""
 
+import signal
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,6 +23,15 @@ def _pretend(monkeypatch: pytest.MonkeyPatch, run: Callable[[list[str]], int]) -
     monkeypatch.setattr(
         dragoman, "import_module", lambda _: SimpleNamespace(main=lambda argv, *_: run(argv))
     )
+
+
+@pytest.fixture(autouse=True)
+def signals_as_they_were() -> Iterator[None]:
+    """`serve` decides what signals do, and so would to the process of the tests."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def test_help_lists_every_command_with_its_summary(capsys: pytest.CaptureFixture[str]) -> None:
@@ -151,3 +161,23 @@ sys.exit(dragoman.main(["translate"]))
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait() == 141
+
+
+def test_signals_while_the_service_is_imported_neither_kill_nor_get_lost() -> None:
+    script = """
+import os, signal, dragoman
+def import_module(name):
+    os.kill(os.getpid(), signal.SIGHUP)
+    print("still here", flush=True)
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+    except BaseException:  # as an import may do
+        pass
+    print("still here", flush=True)
+dragoman.import_module = import_module
+dragoman.main(["serve"])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "still here\n")
