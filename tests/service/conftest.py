@@ -1,6 +1,7 @@
 """A service without a model: real app, stub engine."""
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager
@@ -102,6 +103,25 @@ def _no_request_id() -> Iterator[None]:
     token = REQUEST_ID.set("")
     yield
     REQUEST_ID.reset(token)
+
+
+class Failures(list[BaseException]):
+    """Collects what `on_failure` is told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told = threading.Event()
+
+    def tell(self, error: BaseException) -> None:
+        self.append(error)
+        self.told.set()
+
+
+def app_that_loads(
+    load: Callable[[Settings, OnStep], Backend], failures: Failures, timeout_seconds: float = 30.0
+) -> FastAPI:
+    """Make an app whose model comes as the test wants, and which may fail."""
+    return create_app(Settings(timeout_seconds=timeout_seconds), load, failures.tell)
 
 
 def wait_until_ready(client: TestClient) -> None:
