@@ -3,6 +3,8 @@
 Plain ASGI: a middleware that wraps request and response objects would hide when the client goes.
 """
 
+import asyncio
+import contextlib
 import logging
 import re
 import time
@@ -28,6 +30,7 @@ from service.timeout import TIMEOUT_HEADER
 _APIS = {"/translate": "libretranslate", "/v1/translate": "native"}
 OUTCOMES = ("ok", "client_error", "rejected", "cancelled", "timeout", "error")
 PROBES = frozenset({"/livez", "/readyz", "/metrics", "/health"})
+_SILENCE_SECONDS = 0.5  # of a client whose body is too large; perhaps it waits for the answer
 _REQUEST_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 
 
@@ -96,7 +99,11 @@ class RequestEdge:
 
 
 class BodyLimit:
-    """Stop reading a body as soon as it is too large, announced or not.
+    """Refuse a body as soon as it is too large, announced or not.
+
+    What is on its way is read first, up to twice the limit in all, or until nothing comes for a
+    while: a connection that is closed on unread bytes is reset, and the client, or the proxy before
+    it, loses the answer.
 
     Args:
         app: what reads it, and then gets BodyTooLarge.
@@ -109,21 +116,34 @@ class BodyLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass everything on, and count the body on its way."""
-        announced = Headers(scope=scope).get("content-length", "") if "headers" in scope else ""
+        headers = Headers(scope=scope) if "headers" in scope else Headers()
+        announced = headers.get("content-length", "")
         num_bytes = int(announced) if announced.isdecimal() else 0
         read = 0
 
         async def receive_limited() -> Message:
             nonlocal read
             if num_bytes > self._max_bytes:
+                if "expect" not in headers:  # else nothing comes before we ask for it
+                    await self._discard(receive, 0)
                 raise BodyTooLarge(value=num_bytes, limit=self._max_bytes)
             message = await receive()
             read += len(message.get("body", b""))
             if read > self._max_bytes:
+                if message.get("more_body"):
+                    await self._discard(receive, read)
                 raise BodyTooLarge(value=read, limit=self._max_bytes)
             return message
 
         await self._app(scope, receive_limited, send)
+
+    async def _discard(self, receive: Receive, read: int) -> None:
+        more_body = True
+        with contextlib.suppress(TimeoutError):
+            while more_body and read < 2 * self._max_bytes:
+                message = await asyncio.wait_for(receive(), _SILENCE_SECONDS)
+                read += len(message.get("body", b""))
+                more_body = message.get("more_body", False)
 
 
 class OpenCors:
