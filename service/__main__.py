@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
 
 from service.app import create_app
 from service.errors import BundleError, SettingsError
@@ -20,6 +21,9 @@ from service.machine import read_machine
 from service.settings import Settings, load_settings
 
 _BACKLOG = 2_048
+# Longer than a proxy keeps its idle connections to us (nginx and others: 60 s), so that it is never
+# we who close one just as the proxy sends a request, which would be lost.
+_KEEP_ALIVE_SECONDS = 75
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -68,16 +72,7 @@ def _run(settings: Settings, listener: socket.socket) -> BaseException | None:
         server.should_exit = True
 
     app = create_app(settings, load_backend, stop)
-    config = uvicorn.Config(
-        app,
-        access_log=False,  # it would log the query, where some clients put the source text
-        lifespan="on",
-        log_config=None,
-        server_header=False,
-        timeout_graceful_shutdown=math.ceil(settings.drain_seconds),
-        ws="none",
-    )
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(server_config(app, settings))
     # The server drains on a signal, then raises it again for what was there before: end in peace.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     # The server looks around ten times a second, so a wish is seen though nothing else happens.
@@ -88,6 +83,20 @@ def _run(settings: Settings, listener: socket.socket) -> BaseException | None:
     with contextlib.suppress(KeyboardInterrupt):
         server.run(sockets=[listener])
     return failures[0] if failures else None
+
+
+def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    """How the server that carries `app` behaves."""
+    return uvicorn.Config(
+        app,
+        access_log=False,  # it would log the query, where some clients put the source text
+        lifespan="on",
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=math.ceil(settings.drain_seconds),
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        ws="none",
+    )
 
 
 def _listen(settings: Settings) -> socket.socket:

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from fastapi import FastAPI
 
-from service.settings import PREFIX
+from service import __main__ as main
+from service.settings import PREFIX, Settings
 
 COMMAND = [sys.executable, "-m", "service"]
 # The real command, but for what answers: it says which port it took, and shouts.
@@ -123,3 +125,9 @@ def test_a_hangup_loads_the_bundle_again(process: subprocess.Popen[str]) -> None
     process.send_signal(signal.SIGTERM)
 
     assert process.wait(timeout=30) == 0
+
+
+def test_idle_connections_outlive_those_of_proxies() -> None:
+    proxies_seconds = 60  # nginx's default, and others'
+
+    assert main.server_config(FastAPI(), Settings()).timeout_keep_alive > proxies_seconds
