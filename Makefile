@@ -22,7 +22,7 @@ SETUP := $(VENV)/.everything-installed
 SERVING := $(if $(wildcard $(SETUP)),$(SETUP),$(VENV)/.service-installed)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test check bench loadtest chaos libretranslate promtool lock clean
+.PHONY: help setup serve test check bench loadtest chaos libretranslate promtool nginx lock clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets.
@@ -42,16 +42,21 @@ check: $(SETUP) ## Check style, types and import contracts; change nothing.
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
-# Unpacked, not installed: Debian's package would start a server, too.
 promtool: build/promtool/usr/bin/promtool ## Fetch Prometheus's promtool, with which `make test` checks the rules.
 
-build/promtool/usr/bin/promtool:
-	@command -v apt-get >/dev/null || { echo "dragoman: promtool comes from Debian's packages" >&2; exit 1; }
-	mkdir -p build/promtool
-	cd build/promtool && { apt-get download prometheus || \
-		{ apt-get update && apt-get download prometheus; }; }
-	cd build/promtool && dpkg-deb --extract prometheus_*.deb .
-	rm build/promtool/prometheus_*.deb
+nginx: build/nginx/usr/sbin/nginx ## Fetch nginx, behind which `make chaos` restarts replicas.
+
+build/promtool/usr/bin/promtool: PACKAGE := prometheus
+build/nginx/usr/sbin/nginx: PACKAGE := nginx
+
+# Unpacked, not installed: Debian's packages would start a server, too.
+build/promtool/usr/bin/promtool build/nginx/usr/sbin/nginx:
+	@command -v apt-get >/dev/null || { echo "dragoman: $(@F) comes from Debian's packages" >&2; exit 1; }
+	mkdir -p build/$(@F)
+	cd build/$(@F) && { apt-get download $(PACKAGE) || \
+		{ apt-get update && apt-get download $(PACKAGE); }; }
+	cd build/$(@F) && dpkg-deb --extract $(PACKAGE)_*.deb .
+	rm build/$(@F)/$(PACKAGE)_*.deb
 
 bench: $(VENV)/.bench-installed ## Race peers on the same weights, minutes (ARGS=--full for hours).
 	$(VENV)/bin/python -m deploy.bench $(ARGS)

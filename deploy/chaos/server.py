@@ -94,17 +94,18 @@ def end_of_start(bundle: Path, *, within: Sequence[str] = ()) -> tuple[int, str]
 
 @asynccontextmanager
 async def serving(
-    bundle: Path, *, within: Sequence[str] = (), module: str = "dragoman"
+    bundle: Path, *, port: int = 0, within: Sequence[str] = (), module: str = "dragoman"
 ) -> AsyncIterator[Server]:
     """A service that is ready; it is killed at the end, if it has not ended by then.
 
     Args:
+        port: to listen on; 0 for any free one.
         within, module: see `start`.
 
     Raises:
         NotStarted: if it does not get ready.
     """
-    port, started = free_port(), time.monotonic()
+    port, started = port or free_port(), time.monotonic()
     url = f"http://127.0.0.1:{port}"
     with start(bundle, port, within=within, module=module) as process:
         try:
