@@ -1,8 +1,11 @@
 """Who may reach the pods, and whom they may reach."""
 
+import asyncio
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from service.settings import PREFIX, Settings
 from tests.deploy.conftest import Render
@@ -63,9 +66,34 @@ def test_the_ingress_passes_on_streams_and_lets_the_service_answer_first(render:
 
     assert proxy["buffering"] == "off"
     assert int(proxy["read-timeout"]) > settings.timeout_seconds
-    assert int(proxy["body-size"].removesuffix("m")) * 2**20 > settings.max_body_bytes
+    assert int(proxy["body-size"].removesuffix("m")) * 2**20 == 2 * settings.max_body_bytes
+    assert "429" not in proxy["next-upstream"]
     (rule,) = ingress["spec"]["rules"]
     assert rule["http"]["paths"][0]["backend"]["service"] == {
         "name": service["metadata"]["name"],
         "port": {"name": service["spec"]["ports"][0]["name"]},
     }
+
+
+def test_the_service_believes_the_ingress_who_its_client_is(render: Render) -> None:
+    (config_map,) = of_kind(render("cpu", "ingress"), "ConfigMap")
+    trusted = config_map["data"]["FORWARDED_ALLOW_IPS"]
+    served: list[Any] = []
+
+    async def app(scope: Any, _receive: Any, _send: Any) -> None:
+        served.append(scope["client"][0])
+
+    def ask(forwarded: str) -> None:
+        fields = [(b"x-forwarded-for", forwarded.encode())]
+        scope: Any = {"type": "http", "client": ("10.1.2.3", 1), "headers": fields}
+        behind_proxy = ProxyHeadersMiddleware(app, trusted_hosts=trusted)
+        asyncio.run(behind_proxy(scope, _never, _never))
+
+    ask("203.0.113.7")
+    ask("198.51.100.1, 203.0.113.7")  # the first is what the client itself has written
+
+    assert served == ["203.0.113.7", "203.0.113.7"]
+
+
+async def _never(*_: Any) -> Any:
+    raise AssertionError("nothing is read or sent")

@@ -131,3 +131,11 @@ def test_idle_connections_outlive_those_of_proxies() -> None:
     proxies_seconds = 60  # nginx's default, and others'
 
     assert main.server_config(FastAPI(), Settings()).timeout_keep_alive > proxies_seconds
+
+
+def test_the_client_of_a_trusted_proxy_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "10.0.0.1")
+    config = main.server_config(FastAPI(), Settings())
+
+    assert config.proxy_headers
+    assert config.forwarded_allow_ips == "10.0.0.1"
