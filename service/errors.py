@@ -92,7 +92,7 @@ class UnsupportedFormality(RequestError):
 
 
 class InvalidTimeout(RequestError):
-    """The header does not say how long the client waits; `value` is None if it is no number."""
+    """The header does not say how long the client waits; `value` is null if it is no number."""
 
     def __init__(self, given: str, *, value: float | None, limit: float) -> None:
         super().__init__(
