@@ -37,10 +37,11 @@ def load_backend(settings: Settings, on_step: OnStep) -> Backend:
         _log.warning("%s", sentence)
     precision, device = execution.precision, execution.device
     limits = settings.engine_limits(bundle.manifest.decoding.max_source_tokens, device)
+    # Before the graphs: the memory that it only takes to load is theirs afterwards.
+    detector = Detector(language.code for language in bundle.manifest.languages)
     runner = Runner.load(bundle, precision, device)
     tokenizer = Tokenizer.load(bundle)
     model = _describe(bundle, precision, runner.provider, limits, tokenizer.silent_ids)
-    detector = Detector(model.languages)
     engine = Engine(runner, limits, on_step=on_step)
     engine.start()
     try:

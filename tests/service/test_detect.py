@@ -34,14 +34,43 @@ def test_only_languages_of_the_bundle_are_found(detector: Detector) -> None:
     assert {detection.language for detection in ranked} == {"de", "en"}
 
 
-def test_it_answers_as_the_library_and_needs_no_place_to_write(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    text = "Das Wetter is nice heute."
-    reference = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-    reference.set_languages(("de", "en"))
+LANGUAGES = ("de", "en", "fr", "ja", "sr", "zh")  # Serbian has two scripts, and two columns
+
+
+@pytest.fixture(scope="module")
+def library() -> LanguageIdentifier:
+    identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    identifier.set_languages(LANGUAGES)
+    return identifier
+
+
+@pytest.fixture(scope="module")
+def many() -> Detector:
+    return Detector(LANGUAGES)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Das Wetter is nice heute.",
+        "DER ZUG NACH MÜNCHEN FÄLLT AUS.",
+        "Добар дан, како сте?",
+        "Dobar dan, kako ste?",
+        "明日は雨が降るでしょう。",
+        "今天天气很好。",
+        "Cafe\u0301 cre\u0300me, s'il vous plai\u0302t",
+        "\ud800 und ein halbes Paar",
+        "ꙮ",
+        "Der Hund schläft, und die Katze auch. " * 40,
+    ],
+)
+def test_it_answers_as_the_library(text: str, many: Detector, library: LanguageIdentifier) -> None:
+    ranked = [(found.language, found.confidence) for found in many.rank(text)]
+
+    assert ranked == library.rank(text[:1_000])
+
+
+def test_it_needs_no_place_to_write(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "TemporaryFile", None)
 
-    ranked = [(found.language, found.confidence) for found in Detector(("de", "en")).rank(text)]
-
-    assert ranked == [(code, float(share)) for code, share in reference.rank(text)]
+    Detector(("de", "en"))
