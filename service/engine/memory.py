@@ -1,5 +1,9 @@
 """Memory for caches on the host, and what any memory of caches can do."""
 
+import contextlib
+import math
+import mmap
+import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -67,13 +71,22 @@ class Memory(Protocol):
 
 
 class HostMemory:
-    """Arrays of numpy, changed in place."""
+    """Arrays of numpy, changed in place.
+
+    They lie in mappings of their own. Caches are large and often replaced, and what the allocator
+    of C gets back it keeps, in pieces too small for the next one.
+    """
 
     takes_all_slots = False
 
     def zeros(self, shape: Shape) -> npt.NDArray[np.float32]:
         """A new array."""
-        return np.zeros(shape, dtype=np.float32)
+        num_bytes = math.prod(shape) * np.dtype(np.float32).itemsize
+        mapping = mmap.mmap(-1, num_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        if sys.platform == "linux":
+            with contextlib.suppress(OSError):  # from a kernel without them
+                mapping.madvise(mmap.MADV_HUGEPAGE)  # few page faults, as numpy's arrays have
+        return np.frombuffer(mapping, dtype=np.float32).reshape(shape)
 
     def fitted(
         self, array: npt.NDArray[np.float32], shape: Shape, num_slots: int
