@@ -4,6 +4,7 @@ import hashlib
 import logging
 from concurrent.futures import wait
 
+from service.allocator import give_back
 from service.backend import Backend, OnStep
 from service.bundle import GOLDEN, MANIFEST, Bundle, load_bundle
 from service.detect import Detector
@@ -37,8 +38,8 @@ def load_backend(settings: Settings, on_step: OnStep) -> Backend:
         _log.warning("%s", sentence)
     precision, device = execution.precision, execution.device
     limits = settings.engine_limits(bundle.manifest.decoding.max_source_tokens, device)
-    # Before the graphs: the memory that it only takes to load is theirs afterwards.
     detector = Detector(language.code for language in bundle.manifest.languages)
+    give_back()  # some 60 MB that it takes only while it loads
     runner = Runner.load(bundle, precision, device)
     tokenizer = Tokenizer.load(bundle)
     model = _describe(bundle, precision, runner.provider, limits, tokenizer.silent_ids)
@@ -49,6 +50,7 @@ def load_backend(settings: Settings, on_step: OnStep) -> Backend:
     except BaseException:
         engine.drain(0.0)  # or its threads would hold the model for as long as the process lives
         raise
+    give_back()  # what onnxruntime read the graphs into before it packed them
     return Backend(model=model, tokenizer=tokenizer, detector=detector, engine=engine)
 
 
