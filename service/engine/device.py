@@ -75,6 +75,8 @@ class Graph:
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
+        # It would ask for one block a run, of ever new sizes, and the arena keeps all of them.
+        options.enable_mem_pattern = device != "cpu"
         providers = [PROVIDERS["cpu"]] if device == "cpu" else [PROVIDERS[device], PROVIDERS["cpu"]]
         try:
             self.session = onnxruntime.InferenceSession(path, options, providers=providers)

@@ -138,6 +138,12 @@ def test_a_file_that_is_no_graph_is_named(tmp_path: Path) -> None:
         Graph(tmp_path / "graph.onnx")
 
 
+def test_no_memory_is_laid_out_by_shapes_that_hardly_come_again() -> None:
+    graph = Graph(Path(device_module.__file__).parent / "graphs" / "read.onnx")
+
+    assert not graph.session.get_session_options().enable_mem_pattern
+
+
 def test_a_build_that_offers_cuda_without_a_gpu_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device_module, "runtime_facts", lambda: ("9", ["CUDAExecutionProvider"]))
     cuda_obstacle.cache_clear()
