@@ -14,7 +14,7 @@ from service.machine import Machine, read_machine
 from service.settings import Settings, load_settings
 
 # Measured with the bundled model: Python, the libraries and the language detector.
-_BASE_BYTES = 180_000_000
+_BASE_BYTES = 120_000_000
 _WEIGHT_COPIES = 2
 """onnxruntime keeps the weights as they are in the file, and packed for its matrix products."""
 
