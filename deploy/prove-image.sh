@@ -24,8 +24,9 @@ fail() { echo "FAILED: $1" >&2; exit 1; }
 make_base() {
     local root
     root=$(mktemp -d)
-    debootstrap --variant=minbase bookworm "$root" \
-        --include=python3,python3-pip,python3-venv,python-is-python3,ca-certificates
+    debootstrap --variant=minbase \
+        --include=python3,python3-pip,python3-venv,python-is-python3,ca-certificates \
+        bookworm "$root" http://deb.debian.org/debian
     rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/*
     tar -C "$root" -c . | podman import - "$BASE"
     rm -rf "$root"
