@@ -272,6 +272,19 @@ def test_muon_moves_the_matrices_of_the_layers_and_adamw_the_rest(
             assert float(moved.abs().max()) == pytest.approx(1.0, rel=1e-2), name
 
 
+def test_every_layer_is_compiled_where_the_recipe_wants_it(
+    make_trainer: MakeTrainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled: list[torch.nn.Module] = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda module, **_: compiled.append(module))
+
+    make_trainer()
+    assert not compiled
+
+    model = make_trainer(compile="true").model
+    assert compiled == [*model.encoder.layers, *model.decoder.layers]
+
+
 def test_auto_takes_bfloat16_where_the_hardware_has_it(
     make_trainer: MakeTrainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

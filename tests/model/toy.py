@@ -64,6 +64,7 @@ average_last = {average_last}
 patience = {patience}
 precision = "{precision}"
 optimizer = "{optimizer}"
+compile = {compile}
 
 [augment]
 join = 0.2
@@ -96,6 +97,7 @@ DEFAULTS = {
     "patience": 0,
     "precision": "float32",
     "optimizer": "adamw",
+    "compile": "false",
 }
 
 
