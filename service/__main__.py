@@ -45,7 +45,8 @@ def serve(**overrides: Any) -> int:
         overrides: fields of `Settings` by name; None stands for "not given".
 
     Returns:
-        0 after a stop by signal; 2 for a wrong setting or bundle; 1 if the engine failed.
+        0 after a stop by signal; 2 for a wrong setting or bundle; 1 if the engine failed. Where the
+        application cannot start at all, the server ends the process with 3.
     """
     try:
         settings = load_settings(**overrides)

@@ -89,6 +89,30 @@ def test_a_missing_bundle_ends_the_start_and_is_named(
     assert "Traceback" not in result.stderr
 
 
+def test_a_start_without_threads_ends_with_the_reason(environment: dict[str, str]) -> None:
+    """As where memory is short."""
+    failing = """
+import threading
+start = threading.Thread.start
+def fail(thread):
+    if thread.name.startswith("service"):
+        raise RuntimeError("can't start new thread")
+    start(thread)
+threading.Thread.start = fail
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", failing + STUB_COMMAND],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert result.returncode == 3
+    assert "can't start new thread" in result.stderr
+
+
 @pytest.fixture
 def process(environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
     arguments = [sys.executable, "-c", STUB_COMMAND]
