@@ -124,6 +124,8 @@ class TrainConfig(Config):
         warmup_updates, peak_learning_rate, plateau, cooldown_updates: see `model.schedule`.
         final_updates: how many of the last updates draw pairs by `CorpusConfig.final_weight`.
         label_smoothing: share of probability spread over the vocabulary (section 5.4).
+        consistency: R-Drop's alpha (5 in its paper): each batch passes twice, with different
+            dropout, and what the two predict must agree. 0 passes it once.
         clip_norm: largest norm of the gradient of one update; 0 leaves it alone.
         validate_every, log_every: in updates.
         keep_best: checkpoints kept, best validation BLEU first.
@@ -146,6 +148,7 @@ class TrainConfig(Config):
     final_updates: int = 0
     weight_decay: float = 0.0
     label_smoothing: float = 0.1
+    consistency: float = 0.0
     clip_norm: float = 1.0
     validate_every: int = 1000
     log_every: int = 50
@@ -168,5 +171,6 @@ class TrainConfig(Config):
                 f"{name} is {updates}; below max_updates, {self.max_updates}",
             )
         require(0 <= self.label_smoothing < 1, f"label_smoothing is {self.label_smoothing}")
+        require(self.consistency >= 0, f"consistency is {self.consistency}; not negative")
         require(self.clip_norm >= 0, f"clip_norm is {self.clip_norm}; it must not be negative")
         require(self.patience >= 0, f"patience is {self.patience}; it must not be negative")

@@ -15,7 +15,7 @@ from model import checkpoint
 from model.batching import Batch, Position, Stream
 from model.checkpoint import Checkpoint
 from model.loader import Loader, worker_count
-from model.loss import Objective
+from model.loss import Goal, Objective
 from model.muon import Muon
 from model.processes import Processes
 from model.recipe import Recipe
@@ -124,8 +124,8 @@ class Trainer:
 
     def _wrap(self, model: Transformer) -> nn.Module:
         """The loss as training calls it: shared between processes, perhaps compiled."""
-        smoothing = self.recipe.train.label_smoothing
-        wrapped: nn.Module = Objective(model, self.tokenizer.pad_id, smoothing)
+        goal = Goal(self.recipe.train.label_smoothing, self.recipe.train.consistency)
+        wrapped: nn.Module = Objective(model, self.tokenizer.pad_id, goal)
         if self.recipe.train.compile:
             for layer in (*model.encoder.layers, *model.decoder.layers):
                 layer.compile(dynamic=True)

@@ -110,6 +110,7 @@ def test_an_odd_d_model_is_refused() -> None:
         ("cooldown_updates", -1),
         ("final_updates", -1),
         ("label_smoothing", 1.0),
+        ("consistency", -1.0),
         ("clip_norm", -1.0),
         ("patience", -1),
     ],
