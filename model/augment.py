@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from random import Random
 
 from model.config import Config, require
-from model.copying import keep_to_the_letter
+from model.copying import keep_to_the_letter, put_in
 from model.corpus import Pair
+from model.local_forms import LANGUAGES, local_form
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +20,8 @@ class AugmentConfig(Config):
         drop_mark: the source loses its final full stop.
         swap: two neighbouring letters of the source change places.
         copy: both sides get the same address, placeholder or number, see `model.copying`.
+        local: each side gets the same large number, decimal, price or time of the day as its
+            language writes it, see `model.local_forms`; for English and German only.
         formality: a source is told how its target addresses the reader, where that shows.
         resegment: both sides are cut into tokens another way than the likeliest.
     """
@@ -29,6 +32,7 @@ class AugmentConfig(Config):
     drop_mark: float = 0.0
     swap: float = 0.0
     copy: float = 0.0
+    local: float = 0.0
     formality: float = 0.0
     resegment: float = 0.0
 
@@ -37,10 +41,16 @@ class AugmentConfig(Config):
             require(0.0 <= chance <= 1.0, f"augment.{name} is {chance}; it must be in [0, 1]")
 
 
-def add_noise(pair: Pair, config: AugmentConfig, random: Random) -> Pair:
+def add_noise(pair: Pair, config: AugmentConfig, random: Random, target_language: str) -> Pair:
     """Change the source (`pair.first`), and where the case demands it the target, by chance."""
-    if random.random() < config.copy:
+    what = random.random()
+    if what < config.copy:
         return keep_to_the_letter(pair, random)  # unspoilt by the noise below
+    if what < config.copy + config.local:
+        english, german = local_form(random)
+        is_into_german = target_language == LANGUAGES[1]
+        form = Pair(english, german) if is_into_german else Pair(german, english)
+        return put_in(pair, form, random)
     source, target = pair
     if random.random() < config.drop_mark:
         source = source.removesuffix(".")

@@ -143,7 +143,7 @@ class Stream:
                 drawn = [Pair(pair.second, pair.first) for pair in drawn]
             random.shuffle(drawn)
             for pair in join(drawn, self.augment, random):
-                noisy = add_noise(pair, self.augment, random)
+                noisy = add_noise(pair, self.augment, random, target_language)
                 address = self._address(pair, target_language, random)
                 cut = self._cut(random)
                 examples.append(make_example(self.tokenizer, target_language, noisy, address, cut))

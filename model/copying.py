@@ -18,19 +18,24 @@ _WORD = re.compile(r"(?<![\w{%<])[A-Z]\w+(?![\w}>])|(?<![\w.,:])\d+(?!\w|[.,:]\d
 
 
 def keep_to_the_letter(pair: Pair, random: Random) -> Pair:
-    """Put an address, a placeholder, a number, emoji or a foreign word into both sides of a pair.
+    """Put an address, placeholder, number, emoji or foreign word into both sides of a pair."""
+    thing = _thing(pair, random)
+    return put_in(pair, Pair(thing, thing), random)
+
+
+def put_in(pair: Pair, thing: Pair, random: Random) -> Pair:
+    """Put each side of `thing` into that side of `pair`.
 
     It takes the place of a name or number that both sides have, if there is one, and stands at
     the start or the end of both sides otherwise.
     """
-    thing = _thing(pair, random)
     first, second = (_WORD.findall(side) for side in pair)
     shared = [word for word in first if first.count(word) == second.count(word) == 1]
     if shared and random.random() < 0.7:
         word = re.compile(rf"(?<!\w){re.escape(random.choice(shared))}(?!\w)")
-        return Pair(*(word.sub(lambda _: thing, side) for side in pair))
+        return Pair(word.sub(lambda _: thing[0], pair[0]), word.sub(lambda _: thing[1], pair[1]))
     frame = random.choice(_FRAMES)
-    return Pair(*(frame(side, thing) for side in pair))
+    return Pair(*map(frame, pair, thing))
 
 
 def _before_the_mark(side: str, thing: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from model.augment import AugmentConfig
 from model.config import Config, ModelConfig, TrainConfig, require
+from model.local_forms import LANGUAGES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +134,11 @@ class Recipe:
         corpora = tuple(CorpusConfig.from_dict(corpus) for corpus in table["corpus"])
         _check_corpora(corpora, table["directions"])
         tokenizer = TokenizerConfig.from_dict(table["tokenizer"])
+        augment = AugmentConfig.from_dict(table.get("augment", {}))
+        require(
+            not augment.local or languages == LANGUAGES,
+            f"augment.local knows the languages {LANGUAGES}, in this order, not {languages}",
+        )
         return cls(
             name=table["name"],
             languages=(languages[0], languages[1]),
@@ -144,7 +150,7 @@ class Recipe:
             corpora=corpora,
             validation=tuple(ValidationConfig.from_dict(entry) for entry in table["validation"]),
             tests=tuple(TestConfig.from_dict(entry) for entry in table.get("test", ())),
-            augment=AugmentConfig.from_dict(table.get("augment", {})),
+            augment=augment,
         )
 
 

@@ -24,7 +24,7 @@ def test_without_chances_nothing_changes(pairs: list[Pair], seed: int) -> None:
     config = AugmentConfig()
 
     assert join(pairs, config, Random(seed)) == pairs
-    assert [add_noise(pair, config, Random(seed)) for pair in pairs] == pairs
+    assert [add_noise(pair, config, Random(seed), "de") for pair in pairs] == pairs
 
 
 @given(pairs=PAIRS, chance=CHANCES, seed=st.integers())
@@ -55,19 +55,19 @@ def test_joins_come_by_their_chance() -> None:
 
 
 def test_lower_case_changes_the_source_only() -> None:
-    assert add_noise(Pair("A Dog.", "Ein Hund."), AugmentConfig(lower=1.0), Random(1)) == Pair(
-        "a dog.", "Ein Hund."
-    )
+    assert add_noise(
+        Pair("A Dog.", "Ein Hund."), AugmentConfig(lower=1.0), Random(1), "de"
+    ) == Pair("a dog.", "Ein Hund.")
 
 
 def test_upper_case_changes_both_sides() -> None:
-    assert add_noise(Pair("A Dog.", "Ein Hund."), AugmentConfig(upper=1.0), Random(1)) == Pair(
-        "A DOG.", "EIN HUND."
-    )
+    assert add_noise(
+        Pair("A Dog.", "Ein Hund."), AugmentConfig(upper=1.0), Random(1), "de"
+    ) == Pair("A DOG.", "EIN HUND.")
 
 
 def test_the_final_full_stop_is_dropped_from_the_source_only() -> None:
-    assert add_noise(Pair("A. B.", "C."), AugmentConfig(drop_mark=1.0), Random(1)) == Pair(
+    assert add_noise(Pair("A. B.", "C."), AugmentConfig(drop_mark=1.0), Random(1), "de") == Pair(
         "A. B", "C."
     )
 
@@ -76,7 +76,7 @@ def test_each_change_comes_by_its_chance() -> None:
     config = AugmentConfig(lower=0.3, upper=0.2, drop_mark=0.4)
     random = Random(1)
 
-    sources = [add_noise(Pair("Abc.", ""), config, random).first for _ in range(DRAWS)]
+    sources = [add_noise(Pair("Abc.", ""), config, random, "de").first for _ in range(DRAWS)]
 
     lowered = sum(source.startswith("abc") for source in sources)
     raised = sum(source.startswith("ABC") for source in sources)
@@ -88,7 +88,7 @@ def test_each_change_comes_by_its_chance() -> None:
 
 @given(text=st.text(), seed=st.integers())
 def test_swapping_exchanges_at_most_two_neighbouring_letters(text: str, seed: int) -> None:
-    swapped = add_noise(Pair(text, text), AugmentConfig(swap=1.0), Random(seed))
+    swapped = add_noise(Pair(text, text), AugmentConfig(swap=1.0), Random(seed), "de")
 
     different = [place for place in range(len(text)) if swapped.first[place] != text[place]]
     assert swapped.second == text
@@ -101,6 +101,8 @@ def test_swapping_exchanges_at_most_two_neighbouring_letters(text: str, seed: in
 def test_swapping_changes_most_words() -> None:
     config, random = AugmentConfig(swap=1.0), Random(1)
 
-    changed = sum(add_noise(pair, config, random).first != pair.first for pair in toy_pairs(DRAWS))
+    changed = sum(
+        add_noise(pair, config, random, "de").first != pair.first for pair in toy_pairs(DRAWS)
+    )
 
     assert share(changed) > 0.8  # "ee" exchanged is the same

@@ -54,6 +54,17 @@ def test_every_shipped_recipe_is_valid(path: Path) -> None:
     assert Recipe.load(path).name == path.stem
 
 
+def test_local_forms_are_for_english_and_german_only(tmp_path: Path) -> None:
+    path = edited(tmp_path, "swap = 0.1", "swap = 0.1\nlocal = 0.1")
+    assert Recipe.load(path).augment.local == 0.1
+
+    path.write_text(
+        path.read_text().replace('"de"', '"fr"').replace("-de", "-fr").replace("de-", "fr-")
+    )
+    with pytest.raises(ValueError, match=r"augment\.local knows the languages"):
+        Recipe.load(path)
+
+
 def test_files_are_looked_for_beside_the_recipe(tmp_path: Path) -> None:
     assert Recipe.load(write_recipe(tmp_path)).data.samefile(tmp_path)
 
