@@ -22,11 +22,11 @@ SETUP := $(VENV)/.everything-installed
 SERVING := $(if $(wildcard $(SETUP)),$(SETUP),$(VENV)/.service-installed)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test check bench loadtest chaos libretranslate promtool nginx lock clean
+.PHONY: help setup serve test check bench loadtest chaos model small-model libretranslate promtool nginx lock clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 setup: $(SETUP) ## Install everything into .venv: service, training, export and development tools.
 
@@ -67,6 +67,45 @@ loadtest: $(SERVING) ## Load a service past saturation, under ten minutes (ARGS=
 
 chaos: $(SERVING) ## Break the running service, and see which promises it keeps (minutes).
 	$(VENV)/bin/python -m deploy.chaos $(ARGS)
+
+# A part of a training goes on where it was stopped; one that is done is not begun again. From one
+# part to the next, sentences are back-translated by the weights so far, BACK of each language.
+model: DATA ?= $(error give DATA=FOLDER, with train, dev and mono; see model/recipes/gpu.toml)
+model: runs/gpu-final/averaged.safetensors ## Train the bundled model from DATA=FOLDER, on a GPU; it goes on where it stopped.
+
+small-model: DATA ?= $(error give DATA=FOLDER, with train, dev and mono; see model/recipes/default.toml)
+small-model: BACK := --max-sentences 52000
+small-model: runs/default-continued/averaged.safetensors ## The same for a smaller one, on CPU cores (hours).
+
+back = $(1:%=runs/data/back/%.de.tsv) $(1:%=runs/data/back/%.en.tsv)
+runs/gpu-continued/averaged.safetensors: START = gpu
+runs/gpu-continued/averaged.safetensors: | $(call back,gpu)
+runs/gpu-r-drop/averaged.safetensors: START = gpu-continued
+runs/gpu-r-drop/averaged.safetensors: | $(call back,gpu-continued)
+runs/gpu-final/averaged.safetensors: START = gpu-r-drop
+runs/gpu-final/averaged.safetensors: | runs/gpu-r-drop/averaged.safetensors
+runs/default-continued/averaged.safetensors: START = default
+runs/default-continued/averaged.safetensors: | $(call back,default)
+
+runs/gpu/averaged.safetensors runs/default/averaged.safetensors: START =
+runs/%/averaged.safetensors: | runs/data $(SETUP)
+	$(VENV)/bin/python -m dragoman train model/recipes/$*.toml --data runs/data --resume \
+		$(START:%=--from runs/%/averaged.safetensors) $(ARGS)
+	@test -f $@ || { echo "dragoman: $* was stopped; the same command goes on" >&2; exit 1; }
+
+runs/data/back/%.de.tsv: | runs/%/averaged.safetensors
+	$(VENV)/bin/python -m dragoman back-translate $| --from de --to en \
+		--input $(DATA)/mono/*.de.xz --output $@ $(BACK)
+
+runs/data/back/%.en.tsv: | runs/%/averaged.safetensors
+	$(VENV)/bin/python -m dragoman back-translate $| --from en --to de \
+		--input $(DATA)/mono/*.en.xz --output $@ $(BACK)
+
+# The data may be read-only; what is made for it lies beside links to it.
+runs/data:
+	mkdir -p $@.partial
+	ln -sfn $(abspath $(DATA))/train $(abspath $(DATA))/dev $@.partial
+	mv $@.partial $@
 
 # LibreTranslate wants older versions of what we use, so it has an environment of its own.
 libretranslate: .venv-libretranslate/.installed ## Install LibreTranslate, which `make bench` then races, too.

@@ -111,11 +111,15 @@ class Recipe:
     def load(cls, path: Path, data: Path | None = None) -> "Recipe":
         """Read a TOML file; `data` overrides the folder it names.
 
+        What it `extends`, another recipe beside it, holds where it says nothing else: its tables
+        add to the other's, and its corpora, too, or take the place of those of the same files.
+
         Raises:
             ValueError: naming the file, if it is no TOML or holds what a recipe does not know.
+            OSError: if there is no such file.
         """
         try:
-            return cls._from_table(tomllib.loads(path.read_text(encoding="utf-8")), path, data)
+            return cls._from_table(_read_table(path), path, data)
         except (tomllib.TOMLDecodeError, ValueError) as error:
             raise ValueError(f"{path}: {error}") from error
 
@@ -152,6 +156,22 @@ class Recipe:
             tests=tuple(TestConfig.from_dict(entry) for entry in table.get("test", ())),
             augment=augment,
         )
+
+
+def _read_table(path: Path) -> dict[str, Any]:
+    """A recipe's table, with what it extends."""
+    table = tomllib.loads(path.read_text(encoding="utf-8"))
+    base = table.pop("extends", None)
+    if base is None:
+        return table
+    inherited = _read_table(path.parent / base)
+    own_files = [corpus.get("files") for corpus in table.get("corpus", ())]
+    corpora = [corpus for corpus in inherited.get("corpus", ()) if corpus["files"] not in own_files]
+    merged = {
+        key: {**inherited.get(key, {}), **value} if isinstance(value, dict) else value
+        for key, value in table.items()
+    }
+    return {**inherited, **merged, "corpus": [*corpora, *table.get("corpus", ())]}
 
 
 def _read_directions(

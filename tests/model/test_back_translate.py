@@ -13,7 +13,8 @@ from model.transformer import Transformer
 from model.validate import translate
 from tests.model.conftest import MakeConfig
 
-TEXTS = ["the dog sees the cat", "the man", "", "a\u2028b", "the old house"]
+TEXTS = ["the dog sees the cat", "a\u2028b c", "the old house", " ".join(["dog"] * 45)]
+LEFT_OUT = ["the man", "", " ".join(["dog"] * 46)]
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def saved(make_config: MakeConfig, tokenizer: Tokenizer) -> Checkpoint:
 def run(tmp_path: Path, saved: Checkpoint) -> Callable[..., int]:
     checkpoint.save(tmp_path / "model.safetensors", saved)
     with lzma.open(tmp_path / "mono.xz", "wt", encoding="utf-8") as file:
-        file.write("".join(f"{text}\n" for text in TEXTS))
+        file.write("".join(f"{text}\n" for text in [*TEXTS[:2], *LEFT_OUT, *TEXTS[2:]]))
 
     def run(source: str, target: str, **paths: Path) -> int:
         given = {"input": tmp_path / "mono.xz", "output": tmp_path / "back/out.tsv", **paths}
@@ -78,6 +79,30 @@ def test_a_direction_that_the_model_lacks_is_refused(
         "dragoman back-translate: the checkpoint translates en-de, de-en, not de-fr\n"
     )
     assert not (tmp_path / "back").exists()
+
+
+def test_several_files_are_read_and_some_lines_drawn(tmp_path: Path) -> None:
+    paths = [tmp_path / "a.de", tmp_path / "b.de"]
+    for name, path in zip("ab", paths, strict=True):
+        path.write_text("".join(f"satz {name} {number}\n" for number in range(100)))
+
+    every = back_translate.read_texts(paths)
+    drawn = back_translate.read_texts(paths, 50)
+
+    assert every == [f"satz {name} {number}" for name in "ab" for number in range(100)]
+    assert len(set(drawn)) == 50
+    assert set(drawn) <= set(every)
+    assert drawn != every[:50]
+    assert {text.split()[1] for text in drawn} == {"a", "b"}
+    assert back_translate.read_texts(paths, 50) == drawn
+    assert back_translate.read_texts(paths, 500) == every
+
+
+def test_files_without_a_sentence_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.de").write_text("zwei Worte\n")
+
+    with pytest.raises(ValueError, match=r"no line of .*a\.de has 3 to 45 words"):
+        back_translate.read_texts([tmp_path / "a.de"])
 
 
 def test_a_missing_file_is_refused(

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,32 @@ def test_a_corpus_weighs_nothing_in_a_direction_that_it_does_not_feed() -> None:
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_every_shipped_recipe_is_valid(path: Path) -> None:
     assert Recipe.load(path).name == path.stem
+
+
+def test_a_recipe_holds_what_it_extends_where_it_says_nothing_else(tmp_path: Path) -> None:
+    write_recipe(tmp_path, max_updates=77)
+    (tmp_path / "more.toml").write_text(
+        'name = "more"\nextends = "toy.toml"\n[train]\nseed = 9\n'
+        '[[corpus]]\nfiles = ["b.en", "b.de"]\nweight = 5\n[[corpus]]\nfiles = ["c.tsv"]\n'
+    )
+    base = Recipe.load(tmp_path / "toy.toml")
+
+    more = Recipe.load(tmp_path / "more.toml")
+
+    assert more.corpora == (
+        base.corpora[0],
+        CorpusConfig(files=("b.en", "b.de"), weight=5.0),
+        CorpusConfig(files=("c.tsv",)),
+    )
+    assert more.train == replace(base.train, seed=9)
+    assert replace(more, name="toy", train=base.train, corpora=base.corpora) == base
+
+
+def test_what_a_recipe_extends_must_be_there(tmp_path: Path) -> None:
+    (tmp_path / "more.toml").write_text('name = "more"\nextends = "nothing.toml"\n')
+
+    with pytest.raises(OSError, match=r"nothing\.toml"):
+        Recipe.load(tmp_path / "more.toml")
 
 
 def test_local_forms_are_for_english_and_german_only(tmp_path: Path) -> None:
