@@ -5,21 +5,20 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from random import Random
 
 import torch
 
 from model import checkpoint
-from model.batching import ROUND_SENTENCES, Direction, Stream
 from model.checkpoint import Checkpoint
-from model.corpus import Pair, PairFilter, load_corpus
 from model.held_out import load_validation, sides, test
 from model.processes import Processes
 from model.recipe import Recipe
 from model.run_log import RunLog
 from model.scores import score
+from model.streams import load_corpora, make_stream
 from model.tokenizer import Tokenizer, train_tokenizer
 from model.trainer import Trainer, UpdateReport
 from model.validate import translate
@@ -62,20 +61,11 @@ class Run:
         self.processes = processes
         self.log = log
         self.start = start
-        self.corpora = self._load_corpora()
+        self.corpora = load_corpora(recipe, log.say)
         self.validation = load_validation(recipe)
         self.trainer = self._make_trainer(self._load_tokenizer())
         if start:
             self.trainer.begin_with(start)
-
-    def _load_corpora(self) -> list[list[Pair]]:
-        corpora = []
-        for corpus in self.recipe.corpora:
-            pair_filter = PairFilter()
-            corpora.append(load_corpus(self.recipe.data, corpus.files, pair_filter))
-            counts = ", ".join(f"{n:,} {reason}" for reason, n in pair_filter.counts.items())
-            self.log.say(f"corpus {' '.join(corpus.files)}: {counts}")
-        return corpora
 
     def _load_tokenizer(self) -> Tokenizer:
         path = self.folder / "tokenizer.model"
@@ -110,31 +100,11 @@ class Run:
         return lines
 
     def _make_trainer(self, tokenizer: Tokenizer) -> Trainer:
-        stream = Stream(
-            tokenizer=tokenizer,
-            corpora=self.corpora,
-            directions=self._directions(is_final=False),
-            augment=self.recipe.augment,
-            batch_tokens=self.recipe.train.batch_tokens,
-            seed=self.recipe.train.seed,
-            round_sentences=max(ROUND_SENTENCES, 2 * self.recipe.train.batch_tokens),
+        first, final = (
+            make_stream(self.recipe, tokenizer, self.corpora, is_final=is_final)
+            for is_final in (False, True)
         )
-        final_stream = replace(stream, directions=self._directions(is_final=True))
-        return Trainer(self.recipe, tokenizer, (stream, final_stream), self.processes)
-
-    def _directions(self, *, is_final: bool) -> list[Direction]:
-        """What to learn, and from how much of each corpus."""
-        return [
-            Direction(
-                forward=source == self.recipe.languages[0],
-                target=target,
-                weights=[
-                    corpus.weight_for(source, target, is_final=is_final)
-                    for corpus in self.recipe.corpora
-                ],
-            )
-            for source, target in self.recipe.directions
-        ]
+        return Trainer(self.recipe, tokenizer, (first, final), self.processes)
 
     def train(self, stop: Stop) -> None:
         """Update until the schedule ends, patience does, or `stop` is asked."""

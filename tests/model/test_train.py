@@ -14,7 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import (  # type: ig
 )
 from torch.distributed.run import get_args_parser
 
-from model import checkpoint, train
+from model import checkpoint, streams, train
 from model.batching import ROUND_SENTENCES, Stream
 from model.processes import Processes
 from model.recipe import Recipe
@@ -140,7 +140,7 @@ def test_a_round_fills_many_batches_however_large_they_are(
 ) -> None:
     recipe = Recipe.load(write_recipe(tmp_path, batch_tokens=batch_tokens))
     stream = Mock(wraps=Stream)
-    monkeypatch.setattr(train, "Stream", stream)
+    monkeypatch.setattr(streams, "Stream", stream)
 
     with RunLog(tmp_path / "run", is_silent=True) as log:
         train.Run(recipe, tmp_path / "run", Processes(), log)
