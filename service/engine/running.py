@@ -18,6 +18,7 @@ class Running:
     alignment: Alignment | None = None
     first_token_at: float = 0.0
     num_steps: int = 0
+    num_tokens: int = 0  # decoded in these steps, over all hypotheses
     num_settled: int = 0
 
     def tell(self) -> None:

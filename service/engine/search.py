@@ -19,7 +19,10 @@ from service.engine.top import top, top_above
 
 
 class Choice(NamedTuple):
-    """How each live hypothesis goes on: from which one before, with which token."""
+    """How each live hypothesis goes on: from which one before, with which token.
+
+    There may be fewer of them than before, or more: up to `beam_size`.
+    """
 
     parents: list[int]
     token_ids: list[int]
@@ -75,6 +78,10 @@ class SeparateSearch:
     With one hypothesis and no draw this is greedy search. With alternatives, hypothesis i takes the
     i-th best token behind the prefix. A hypothesis that has ended keeps its slot, and is fed its
     last token, until the others have ended, too.
+
+    Attributes:
+        num_rows: hypotheses at the start.
+        reads_candidates, reads_logits: see `BeamSearch`.
     """
 
     reads_candidates = False
@@ -83,6 +90,7 @@ class SeparateSearch:
         self._options = options
         self._eos_id = eos_id
         self._rules = Rules(options, eos_id)
+        self.num_rows = options.beam_size
         self._hypotheses = [Growing() for _ in range(options.beam_size)]
         self._rows = list(range(options.beam_size))
         self._live = self._rows  # those that have not ended
@@ -146,13 +154,17 @@ class BeamSearch:
 
     In each step the best 2 * beam_size extensions are looked at, best first, so that
     beam_size live ones remain even if as many end; an extension by `eos` ends a hypothesis if
-    it is among the best beam_size.
+    it is among the best beam_size. A hypothesis that cannot win any more is not gone on from: all
+    that rank behind it cannot either, so nothing else changes.
 
     Attributes:
+        num_rows: hypotheses at the start.
         reads_candidates: whether the best tokens of its rows are worth asking the graph for.
         reads_logits: whether all logits of its rows are worth reading.
     Source: Wu et al. 2016, section 7, with the length penalty as the only term.
     """
+
+    num_rows = 1
 
     def __init__(self, options: DecodingOptions, eos_id: int) -> None:
         self._options = options
@@ -160,7 +172,7 @@ class BeamSearch:
         self._rules = Rules(options, eos_id)
         self.reads_candidates = self._rules.only_silence
         self.reads_logits = not self.reads_candidates
-        self._live = [Growing()]  # up to beam_size; slots beyond them hold copies of the first
+        self._live = [Growing()]  # up to beam_size, best first
         self._finished: list[Hypothesis] = []
 
     def advance(self, scores: SegmentScores) -> Choice | None:
@@ -170,32 +182,29 @@ class BeamSearch:
         if length < len(options.target_prefix):
             return self._force(scores, options.target_prefix[length])
         grown: list[Growing] = []
-        choice = Choice([], [])
         for rank, (parent, token_id, log_prob) in enumerate(self._best_extensions(scores)):
             extended = self._live[parent].extended(token_id, log_prob, parent)
             if token_id != self._eos_id:
                 grown.append(extended)
-                choice.parents.append(parent)
-                choice.token_ids.append(token_id)
             elif rank < options.beam_size:
                 self._finish(extended)
             if len(grown) == options.beam_size:
                 break
-        self._live = grown
         if length + 1 == options.max_target_tokens:
             for hypothesis in grown:
                 self._finish(hypothesis)
             return None
-        if not grown or self._cannot_improve():
+        self._live = self._able_to_win(grown)
+        if not self._live:
             return None
-        num_copies = options.beam_size - len(grown)
-        return Choice(*(each + each[:1] * num_copies for each in choice))
+        return Choice(
+            [each.rows[-1] for each in self._live], [each.token_ids[-1] for each in self._live]
+        )
 
     def _force(self, scores: SegmentScores, token_id: int) -> Choice:
         """Go on with the next token of the prefix."""
         self._live[0].append(token_id, scores.log_prob(0, token_id), row=0)
-        beam_size = self._options.beam_size
-        return Choice(list(range(beam_size)), [token_id] * beam_size)
+        return Choice([0], [token_id])
 
     def _best_extensions(self, scores: SegmentScores) -> list[tuple[int, int, float]]:
         """(parent, token id, log probability) of the best 2 * beam_size extensions, best first.
@@ -240,21 +249,19 @@ class BeamSearch:
         self._finished.append(hypothesis.finish(self._options, self._eos_id))
         self._finished.sort(key=lambda finished: -finished.score)
 
-    def _cannot_improve(self) -> bool:
-        """Whether the hypotheses that will be returned are final.
+    def _able_to_win(self, grown: list[Growing]) -> list[Growing]:
+        """Those that may still come before what is finished, which are the first ones.
 
         A live total only falls as tokens are added. At best it stays, over the longest
         length possible; where long ones are not favoured, over the next one.
         """
         options = self._options
-        if len(self._finished) < options.num_hypotheses:
-            return False
-        length = len(self._live[0].token_ids) + 1
+        if len(self._finished) < options.num_hypotheses or not grown:
+            return grown
+        length = len(grown[0].token_ids) + 1
         longest = options.max_target_tokens if options.length_penalty > 0 else length
-        best_total = max(hypothesis.total for hypothesis in self._live)
-        return (
-            options.score(best_total, longest) <= self._finished[options.num_hypotheses - 1].score
-        )
+        least = self._finished[options.num_hypotheses - 1].score
+        return [each for each in grown if options.score(each.total, longest) > least]
 
     def settled_ids(self) -> tuple[int, ...]:
         """What all hypotheses begin with that can still win, live or finished."""

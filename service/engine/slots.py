@@ -25,6 +25,7 @@ class SlotTable:
 
     Attributes:
         num_busy: slots in use.
+        num_held: those, and as many more as the segments in them may still take.
         ids: (slot) int64, the token to feed next.
         lengths: (slot) int32, tokens cached so far, which is the position of `ids`; 0 in a slot
             that nobody has.
@@ -49,7 +50,7 @@ class SlotTable:
         self._places = 2 * sizes.num_decoder_layers
         self._heads, self._head_dim = sizes.num_heads, sizes.head_dim
         self.max_slots, self._max_tokens = max_slots, max_tokens
-        self.num_busy = 0
+        self.num_busy = self.num_held = 0
         self._holes = list(range(max_slots))  # a heap, on a device: slots that nobody has
         self.generation = 0
         self.ids = np.zeros(max_slots, dtype=np.int64)
@@ -57,6 +58,8 @@ class SlotTable:
         self.source_lengths = np.ones(max_slots, dtype=np.int64)
         self._joins: list[Join] = []
         self._forks: list[Fork] = []
+        self._source_forks: list[Fork] = []
+        self._left: list[int] = []  # that nobody went on in, and that `free` has not given back yet
         # Zeros, because a masked position times a probability of zero must not be NaN.
         self.cache: Any = self._memory.zeros(self._shape(SMALLEST_CAPACITY, 0))
         self.cross: Any = self._memory.zeros(self._shape(SMALLEST_CAPACITY, 0))
@@ -70,8 +73,13 @@ class SlotTable:
 
     @property
     def num_free(self) -> int:
-        """Slots that nobody has."""
-        return self.max_slots - self.num_busy
+        """Slots that nobody has or may take."""
+        return self.max_slots - self.num_held
+
+    @property
+    def num_left(self) -> int:
+        """Slots that nobody went on in, and that are to be given back."""
+        return len(self._left)
 
     @property
     def num_bytes(self) -> int:
@@ -83,26 +91,33 @@ class SlotTable:
         """Slots that a step works on, from the first one on."""
         return self.max_slots if self._memory.takes_all_slots else self.num_busy
 
-    def allocate(self, count: int, cross: Any, source_length: int, bos_id: int) -> list[int]:
-        """Take `count` slots for the hypotheses of one segment.
+    def allocate(
+        self, count: int, cross: Any, source_length: int, bos_id: int, *, num_more: int = 0
+    ) -> list[int]:
+        """Take `count` slots for the hypotheses of one segment; on a device, all it may have.
 
         Args:
             cross: (place, heads, source, head_dim), keys and values of the segment's source,
                 of which the first `source_length` positions count. They are copied by `settle`.
+            num_more: slots that `reorder` may still take for it.
         """
-        assert count <= self.num_free, "more slots asked for than are free. This is a bug."
-        num_slots = self.num_busy + count
-        self._fit_source(source_length, num_slots)
-        self._fit_cache(num_slots)
-        if self._memory.takes_all_slots:
-            slots = [heapq.heappop(self._holes) for _ in range(count)]
-        else:
-            slots = list(range(self.num_busy, num_slots))
+        assert count + num_more <= self.num_free, "more slots than are free. This is a bug."
+        num_held = self.num_held + count + num_more
+        self._fit_source(source_length, num_held)
+        self._fit_cache(num_held)
+        if self._memory.takes_all_slots:  # where to copy a source later is dearer than rows are
+            count += num_more
+        slots = [self._take() for _ in range(count)]
         self._joins.append(Join(cross, slots, source_length))
         self.source_lengths[slots] = source_length
         self.ids[slots] = bos_id
-        self.num_busy = num_slots
+        self.num_held = num_held
         return slots
+
+    def _take(self) -> int:
+        """A slot that nobody has."""
+        self.num_busy += 1
+        return heapq.heappop(self._holes) if self._memory.takes_all_slots else self.num_busy - 1
 
     def _fit_cache(self, num_slots: int) -> None:
         """Make room for more slots, and give back what a long one that has left took."""
@@ -128,10 +143,13 @@ class SlotTable:
         """Do the copies that are due: all of them at once, which is what a device likes."""
         joins, self._joins = self._joins, []
         forks, self._forks = self._forks, []
+        source_forks, self._source_forks = self._source_forks, []
         if joins:
             self._memory.join(self.cross, joins)
         if forks:
             self._memory.fork(self.cache, forks)
+        if source_forks:
+            self._memory.fork(self.cross, source_forks)
 
     @property
     def _longest(self) -> int:
@@ -144,7 +162,7 @@ class SlotTable:
         self.settle()
         longest = self._longest + 1
         capacity = max(self.cache.shape[3], capacity_for(longest))
-        self.cache = self._fitted(self.cache, capacity, self.num_busy)
+        self.cache = self._fitted(self.cache, capacity, self.num_held)
         return longest
 
     def _fitted(self, array: Any, capacity: int, num_slots: int) -> Any:
@@ -154,19 +172,32 @@ class SlotTable:
         self.generation += 1
         return self._memory.fitted(array, self._shape(capacity, num_slots), self.num_rows)
 
-    def free(self, slots: Sequence[int]) -> dict[int, int]:
-        """Give back `slots`; return which busy slots moved where, so that no hole is left."""
+    def free(self, slots: Sequence[int], *, num_more: int = 0) -> dict[int, int]:
+        """Give back `slots`, and those that `reorder` left.
+
+        Args:
+            num_more: how many others the segments in `slots` might have taken.
+        Returns:
+            Which busy slots moved where, so that no hole is left.
+        """
         self.settle()
+        self.num_held -= len(slots) + num_more
+        freed = {*slots, *self._left}
+        self._left = []
+        self.num_busy -= len(freed)
         if self._memory.takes_all_slots:
-            for slot in slots:
+            for slot in freed:
                 heapq.heappush(self._holes, slot)
-            self.lengths[slots], self.source_lengths[slots] = 0, 1
-            self.num_busy -= len(slots)
+            self.lengths[list(freed)], self.source_lengths[list(freed)] = 0, 1
             return {}
-        freed = set(slots)
-        remaining = self.num_busy - len(freed)
+        return self._close(freed)
+
+    def _close(self, freed: set[int]) -> dict[int, int]:
+        """Let the last slots in use move to where nobody is any more; return which, and where."""
+        remaining = self.num_busy
         holes = [slot for slot in sorted(freed) if slot < remaining]
-        movers = [slot for slot in range(remaining, self.num_busy) if slot not in freed]
+        last = range(remaining, remaining + len(freed))
+        movers = [slot for slot in last if slot not in freed]
         moves = dict(zip(movers, holes, strict=True))
         cached, sources = self.lengths.tolist(), self.source_lengths.tolist()
         if moves:
@@ -177,30 +208,40 @@ class SlotTable:
             array[holes] = array[movers]
         self.lengths[remaining:] = 0
         self.source_lengths[remaining:] = 1
-        self.num_busy = remaining
         return moves
 
     def reorder(self, slots: Sequence[int], parents: Sequence[int]) -> list[int]:
         """Let hypothesis i of a segment go on from hypothesis parents[i], after a decoder step.
 
         The first to go on from a hypothesis takes over its slot. For each other one, what is cached
-        is copied to a slot that nobody goes on from, by `settle`.
+        is copied to a slot that nobody goes on from, or to one more, by `settle`. Slots that nobody
+        goes on in are given back by `free`.
 
         Args:
             slots: the segment's slots, all at the same position; hypothesis i is in slots[i].
+            parents: at most as many as slots are held for the segment.
         Returns:
-            The same slots, in the order of the hypotheses that go on.
+            The slots of the hypotheses that go on, in their order.
         """
-        free = [slot for place, slot in enumerate(slots) if place not in parents]
+        left = [slot for place, slot in enumerate(slots) if place not in parents]
         length = int(self.lengths[slots[0]]) + 1  # the step has cached the token that it was fed
         reordered: list[int] = []
         for parent in parents:
             slot = slots[parent]
             if slot in reordered:
-                slot = free.pop()
+                slot = left.pop() if left else self._take_beside(slot)
                 self._forks.append(Fork(slots[parent], slot, length))
             reordered.append(slot)
+        self._left += left
         return reordered
+
+    def _take_beside(self, other: int) -> int:
+        """One more slot for the segment that has `other`."""
+        slot = self._take()
+        self.lengths[slot], source_length = self.lengths[other], int(self.source_lengths[other])
+        self.source_lengths[slot] = source_length
+        self._source_forks.append(Fork(other, slot, source_length))
+        return slot
 
     def advance(self, slots: Sequence[int], ids: Sequence[int]) -> None:
         """Count the token that each of `slots` was fed as cached, and feed `ids` next."""

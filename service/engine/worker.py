@@ -14,13 +14,7 @@ from service.engine.alignment import Alignment
 from service.engine.invariants import Snapshot
 from service.engine.job import Job, JobState
 from service.engine.job_queue import JobQueue
-from service.engine.limits import (
-    Admission,
-    EngineLimits,
-    Gathering,
-    capacity_for,
-    fair_rows,
-)
+from service.engine.limits import Admission, EngineLimits, Gathering, capacity_for, fair_rows
 from service.engine.report import StepReport
 from service.engine.runner import Runner
 from service.engine.running import Running
@@ -85,8 +79,8 @@ class Worker:
 
     @property
     def num_rows(self) -> int:
-        """Slots in use; any thread may ask."""
-        return self._slots.num_busy
+        """Slots that its jobs have or may take; any thread may ask."""
+        return self._slots.num_held
 
     @property
     def num_cache_bytes(self) -> int:
@@ -96,7 +90,7 @@ class Worker:
     @property
     def num_reserved_tokens(self) -> int:
         """Target tokens that `Admission` counts for its rows; any thread may ask."""
-        return self._slots.num_busy * capacity_for(self._longest)
+        return self._slots.num_held * capacity_for(self._longest)
 
     @property
     def _longest(self) -> int:
@@ -128,7 +122,7 @@ class Worker:
         abandoned = [running for running in self._running if is_abandoned(running.job)]
         self._release(abandoned)
         for running in abandoned:
-            self._tally.wasted_tokens += running.num_steps * running.job.options.beam_size
+            self._tally.wasted_tokens += running.num_tokens
             self._drop(running.job, now)
 
     def _drop(self, job: Job, now: float) -> None:
@@ -144,7 +138,7 @@ class Worker:
         if not self._queue.num_rows or self._lets_gather():
             return []
         room = Admission(
-            num_busy=self._slots.num_busy,
+            num_busy=self._slots.num_held,
             max_slots=self._limits.max_slots,
             max_cache_tokens=self._limits.max_cache_tokens,
             longest=self._longest,
@@ -166,7 +160,7 @@ class Worker:
     def _lets_gather(self) -> bool:
         """Whether those who wait should wait for others, to be encoded together."""
         return self._gathering.holds(
-            num_busy=self._slots.num_busy,
+            num_busy=self._slots.num_held,
             num_free=self._slots.num_free,
             waiting_rows=max(1, self._queue.num_rows),
             waiting_tokens=self._queue.num_tokens,
@@ -192,10 +186,11 @@ class Worker:
         self._tally.padding_tokens = max(lengths) * len(jobs) - sum(lengths)
 
     def _begin(self, job: Job, cross: Any, admitted_at: float) -> None:
-        slots = self._slots.allocate(
-            job.options.beam_size, cross, len(job.source_ids), self._runner.bos_id
-        )
         search = start_search(job.options, self._runner.eos_id)
+        slots = self._slots.allocate(
+            *(search.num_rows, cross, len(job.source_ids), self._runner.bos_id),
+            num_more=job.options.beam_size - search.num_rows,
+        )
         alignment = Alignment(job.aligned) if job.aligned else None
         self._running.append(Running(job, search, slots, admitted_at, alignment))
         job.advance_to(JobState.DECODING)
@@ -235,6 +230,7 @@ class Worker:
         for running in self._running:
             running.first_token_at = running.first_token_at or started
             running.num_steps += 1
+            running.num_tokens += len(running.slots)
             if running.alignment:
                 running.alignment.look(*self._stepper.attention(running.slots))
             choice = running.search.advance(scores.of(running.slots))
@@ -261,11 +257,13 @@ class Worker:
 
     def _release(self, gone: Sequence[Running]) -> None:
         """Give back the slots of jobs; others may move into their place."""
-        if not gone:
+        if not gone and not self._slots.num_left:
             return
         leaving = set(map(id, gone))
         self._running = [running for running in self._running if id(running) not in leaving]
-        moves = self._slots.free([slot for running in gone for slot in running.slots])
+        slots = [slot for running in gone for slot in running.slots]
+        num_held = sum(running.job.options.beam_size for running in gone)
+        moves = self._slots.free(slots, num_more=num_held - len(slots))
         for other in self._running if moves else ():
             other.slots = [moves.get(slot, slot) for slot in other.slots]
 

@@ -116,6 +116,16 @@ def test_slots_stay_where_they_are_and_holes_are_taken_first() -> None:
     assert table.ids[:5].tolist() == [2, 2, 7, 8, 2]
 
 
+def test_a_segment_takes_all_slots_that_it_may_have_at_once() -> None:
+    table = SlotTable(SIZES, 6, max_tokens=64, memory=DEVICE)
+    cross = DEVICE.zeros((2, 1, 2, 3, 2))[:, 0]
+
+    slots = table.allocate(1, cross, 3, bos_id=2, num_more=3)
+
+    assert table.reorder(slots, [0, 0, 0, 0]) == [0, 3, 2, 1]
+    assert table.num_busy == table.num_held == 4
+
+
 def test_room_that_was_made_is_kept() -> None:
     table = SlotTable(SIZES, 6, max_tokens=64, memory=DEVICE)
     slots = table.allocate(2, DEVICE.zeros((2, 1, 2, 40, 2))[:, 0], 40, bos_id=2)

@@ -165,7 +165,7 @@ def test_stopping_early_finds_what_going_on_finds(
         ]
 
     early = search_all()
-    monkeypatch.setattr(BeamSearch, "_cannot_improve", lambda search: False)
+    monkeypatch.setattr(BeamSearch, "_able_to_win", lambda search, grown: grown)
 
     assert early == search_all()
 
@@ -175,6 +175,20 @@ def test_the_search_ends_when_no_live_hypothesis_can_win_any_more() -> None:
     search = BeamSearch(DecodingOptions(beam_size=1, length_penalty=0.0), EOS_ID)
 
     assert search.advance(score([model([])])) is None  # at the first step, of 256 allowed
+
+
+def test_a_hypothesis_that_cannot_win_any_more_is_not_gone_on_from() -> None:
+    model = from_table(
+        {
+            (): (0.01, 0.6, 0.38, 0.01),
+            (1,): (0.5, 0.48, 0.01, 0.01),  # ends with 0.3; (1, 1) has 0.288, (2, 1) 0.35
+            (2,): (0.01, 0.93, 0.05, 0.01),
+        }
+    )
+    search = BeamSearch(DecodingOptions(beam_size=2, length_penalty=0.0), EOS_ID)
+
+    assert search.advance(score([model([])])) == Choice([0, 0], [1, 2])
+    assert search.advance(score([model([1]), model([2])])) == Choice([1], [1])
 
 
 def test_the_search_ends_as_soon_as_those_that_are_asked_for_are_final() -> None:

@@ -24,6 +24,7 @@ class Segment:
 
     slots: list[int]
     cross: Floats
+    held: int  # slots that it may have at most
     histories: list[list[int]] = field(default_factory=list)
 
 
@@ -35,21 +36,26 @@ class PlainTable:
         self.segments: list[Segment] = []
         self.num_made = 0
 
-    def allocate(self, count: int, source_length: int) -> None:
-        count = min(count, self.table.num_free)
-        if count == 0:
+    def allocate(self, held: int, source_length: int, num_more: int) -> None:
+        held = min(held, self.table.num_free)
+        if held == 0:
             return
         self.num_made += 1
         cross = make_cross(source_length, seed=self.num_made)
-        slots = self.table.allocate(count, cross, source_length, BOS_ID)
+        num_more = min(num_more, held - 1)
+        count = held - num_more
+        slots = self.table.allocate(count, cross, source_length, BOS_ID, num_more=num_more)
         histories = [[BOS_ID] for _ in range(count)]
-        self.segments.append(Segment(slots, cross[:, :, :source_length], histories))
+        self.segments.append(Segment(slots, cross[:, :, :source_length], held, histories))
 
     def free(self, number: int) -> None:
         if not self.segments:
             return
         gone = self.segments.pop(number % len(self.segments))
-        moves = self.table.free(gone.slots)
+        self.give_back(gone.slots, num_more=gone.held - len(gone.slots))
+
+    def give_back(self, slots: list[int], num_more: int) -> None:
+        moves = self.table.free(slots, num_more=num_more)
         for segment in self.segments:
             segment.slots = [moves.get(slot, slot) for slot in segment.slots]
 
@@ -62,8 +68,8 @@ class PlainTable:
             self.table.cache[:, slot, :, self.table.lengths[slot]] = self.table.ids[slot]
         generator = np.random.default_rng(parents_seed)
         for segment in self.segments:
-            count = len(segment.slots)
-            parents = generator.integers(0, count, size=count).tolist()
+            count = generator.integers(1, segment.held + 1)
+            parents = generator.integers(0, len(segment.slots), size=count).tolist()
             ids = generator.integers(4, 9, size=count).tolist()
             segment.slots = self.table.reorder(segment.slots, parents)
             self.table.advance(segment.slots, ids)
@@ -71,13 +77,15 @@ class PlainTable:
                 [*segment.histories[parent], token_id]
                 for parent, token_id in zip(parents, ids, strict=True)
             ]
+        if self.table.num_left:
+            self.give_back([], num_more=0)
 
     def check(self) -> None:
         table = self.table
         table.settle()
         owned = sorted(slot for segment in self.segments for slot in segment.slots)
         assert owned == list(range(table.num_busy))
-        assert table.num_free == MAX_SLOTS - table.num_busy
+        assert table.num_free == MAX_SLOTS - sum(segment.held for segment in self.segments)
         for segment in self.segments:
             source_length = segment.cross.shape[2]
             for slot, history in zip(segment.slots, segment.histories, strict=True):
@@ -97,7 +105,12 @@ def make_cross(source_length: int, seed: int = 1) -> Floats:
 
 
 operations = st.one_of(
-    st.tuples(st.just("allocate"), st.integers(1, 4), st.sampled_from([1, 5, 31, 32, 33, 70])),
+    st.tuples(
+        st.just("allocate"),
+        st.integers(1, 4),
+        st.sampled_from([1, 5, 31, 32, 33, 70]),
+        st.sampled_from([0, 0, 1, 3]),
+    ),
     st.tuples(st.just("free"), st.integers(0, 5)),
     st.tuples(st.just("step"), st.integers(0, 2**32)),
     st.tuples(st.just("step"), st.integers(0, 2**32)),
@@ -132,9 +145,9 @@ def test_no_order_of_them_takes_more_memory_than_the_limits_say(
     plain = PlainTable(limits.max_cache_tokens)
 
     for name, *arguments in given_operations:
-        before, num_busy = plain.table.num_bytes, plain.table.num_busy
-        if name == "allocate" and num_busy:  # as `Admission` has it
-            tokens = (num_busy + arguments[0]) * capacity_for(limits.max_target_tokens)
+        before, num_held = plain.table.num_bytes, plain.table.num_held
+        if name == "allocate" and num_held:  # as `Admission` has it
+            tokens = (num_held + arguments[0]) * capacity_for(limits.max_target_tokens)
             if tokens > limits.max_cache_tokens:
                 continue
         getattr(plain, name)(*arguments)
@@ -144,8 +157,8 @@ def test_no_order_of_them_takes_more_memory_than_the_limits_say(
 
 def test_content_survives_growing_past_several_capacities() -> None:
     plain = PlainTable()
-    plain.allocate(3, 5)
-    plain.allocate(2, 7)
+    plain.allocate(3, 5, num_more=0)
+    plain.allocate(2, 7, num_more=1)
 
     for number in range(2 * SMALLEST_CAPACITY + 5):
         plain.step(number)
@@ -255,3 +268,20 @@ def test_only_what_forks_is_copied() -> None:
 
     assert slots == [3, 1, 2, 0]
     assert table.cache[0, :4, 0, 0, 0].tolist() == [0.0, 1.0, 1.0, 3.0]
+
+
+def test_slots_that_nobody_goes_on_in_are_given_back_and_taken_again() -> None:
+    table = SlotTable(SIZES, MAX_SLOTS, 8_192)
+    slots = table.allocate(1, make_cross(3), 3, BOS_ID, num_more=3)
+    table.settle()
+
+    slots = table.reorder(slots, [0, 0, 0, 0])
+    table.advance(slots, [4, 5, 6, 7])
+    slots = table.reorder(slots, [3, 1])
+    moves = table.free([])
+
+    assert slots == [3, 1]
+    assert moves == {3: 0}
+    assert (table.num_busy, table.num_held, table.ids[:2].tolist()) == (2, 4, [7, 5])
+    assert table.reorder([0, 1], [0, 1, 1]) == [0, 1, 2]
+    assert table.source_lengths[:3].tolist() == [3, 3, 3]

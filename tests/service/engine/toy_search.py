@@ -44,12 +44,12 @@ def run(
     search: Search, model: Model, beam_size: int, num_candidates: int = 3
 ) -> tuple[Hypothesis, ...]:
     """Drive a search as the engine does."""
-    histories: list[list[int]] = [[] for _ in range(beam_size)]
+    histories: list[list[int]] = [[] for _ in range(search.num_rows)]
     for _ in range(MAX_TOKENS + 1):
         choice = search.advance(score([model(history) for history in histories], num_candidates))
         if choice is None:
             return search.hypotheses()
-        assert len(choice.parents) == len(choice.token_ids) == beam_size
+        assert 1 <= len(choice.parents) == len(choice.token_ids) <= beam_size
         histories = [
             [*histories[parent], token_id]
             for parent, token_id in zip(choice.parents, choice.token_ids, strict=True)
