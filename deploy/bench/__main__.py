@@ -13,6 +13,7 @@ from rich.console import Console
 from deploy.bench import environment
 from deploy.bench.agreement import Disagreement
 from deploy.bench.chart import Bar, draw
+from deploy.bench.factors import run_factors
 from deploy.bench.machine import measure_machine
 from deploy.bench.offline import bars as offline_bars
 from deploy.bench.offline import run_offline
@@ -54,6 +55,8 @@ def _run(plan: Plan, console: Console) -> None:
     chosen = spread(sentences, plan.num_sentences)
     if "operators" in plan.parts:
         results["operators"] = run_operators(plan, models, machine, console)
+    if "factors" in plan.parts:
+        results["factors"] = run_factors(plan, models, chosen, console)
     if "offline" in plan.parts:
         rows = run_offline(plan, models, chosen, console)
         results["offline"] = [row.to_dict() for row in rows]

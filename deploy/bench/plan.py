@@ -11,7 +11,7 @@ from deploy.bench.random_models import SHAPES
 from deploy.bench.sentences import BUNDLED
 
 SUBJECTS = ("default", *SHAPES)
-PARTS = ("offline", "service", "operators", "machine")
+PARTS = ("offline", "service", "operators", "factors", "machine")
 PRECISIONS: tuple[Precision, ...] = ("float32", "int8")
 
 
