@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from deploy.bench.peers import Ids
 from model.batching import pad
 from model.checkpoint import Checkpoint
 from model.config import ModelConfig
@@ -79,7 +80,7 @@ SHAPES = {
 
 
 def random_checkpoint(
-    name: str, config: ModelConfig, like: Checkpoint, sources: Sequence[Sequence[int]]
+    name: str, config: ModelConfig, like: Checkpoint, sources: Sequence[Ids]
 ) -> Checkpoint:
     """A checkpoint of noise with a planted end.
 
@@ -91,7 +92,7 @@ def random_checkpoint(
     generator = torch.Generator().manual_seed(SEED)
     with torch.no_grad():
         _write_noise(model, generator)
-        _plant_end(model, like.tokenizer, sources)
+        _plant_end(model, like.tokenizer, sources, generator)
     return replace(
         like,
         model=config,
@@ -153,7 +154,9 @@ def _write_noise(model: Transformer, generator: torch.Generator) -> None:
         weight.copy_(noise)
 
 
-def _plant_end(model: Transformer, tokenizer: Tokenizer, sources: Sequence[Sequence[int]]) -> None:
+def _plant_end(
+    model: Transformer, tokenizer: Tokenizer, sources: Sequence[Ids], generator: torch.Generator
+) -> None:
     """Write the head that reads lengths, the ramp, and a score of `eos` that follows it."""
     config = model.config
     source, target = _clear_coordinates(config.d_model)
@@ -173,7 +176,8 @@ def _plant_end(model: Transformer, tokenizer: Tokenizer, sources: Sequence[Seque
     cross.to_output.weight[target, 0] = -slope
     model.embedding.weight[tokenizer.eos_id] = 0.0
     model.embedding.weight[tokenizer.eos_id, target] = EOS_WEIGHT
-    noise = torch.randint(tokenizer.vocab_size, (len(sources), int(lengths.max()) + 1))
+    shape = len(sources), int(lengths.max()) + 1
+    noise = torch.randint(tokenizer.vocab_size, shape, generator=generator)
     seen: list[Tensor] = []
     hook = feed.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     logits = model.decode(noise, memory, mask)

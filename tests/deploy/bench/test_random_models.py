@@ -30,6 +30,16 @@ def sources_of_all_lengths() -> list[list[int]]:
     ]
 
 
+def test_a_model_is_the_same_whatever_was_drawn_before() -> None:
+    sources = sources_of_all_lengths()[::8]
+    torch.manual_seed(1)
+    one = random_checkpoint("tiny", CONFIG, tiny_checkpoint(), sources)
+    torch.manual_seed(2)
+    other = random_checkpoint("tiny", CONFIG, tiny_checkpoint(), sources)
+
+    assert all(torch.equal(other.weights[name], weight) for name, weight in one.weights.items())
+
+
 def test_lengths_of_targets_follow_those_of_sources() -> None:
     torch.set_num_threads(1)
     sources = sources_of_all_lengths()
