@@ -34,6 +34,7 @@ from export.parity import (
 from export.quantise import quantise
 from export.sentences import load_sentences
 from export.signature import decoder_signature, encoder_signature
+from export.weights import Weights
 from model import checkpoint
 from model.checkpoint import Checkpoint
 from model.config import ModelConfig
@@ -172,6 +173,18 @@ def graph_name(part: str, precision: str) -> str:
     return f"{part}.{precision}.onnx"
 
 
+def graph_files(graphs: Graphs, precision: str) -> dict[str, bytes]:
+    """Both graphs of a precision as files, and the weights that they share."""
+    weights = Weights(f"weights.{precision}.onnx_data")
+    for graph in graphs:
+        weights.take_from(graph)
+    named = zip(
+        (graph_name(part, precision) for part in ("encoder", "decoder")), graphs, strict=True
+    )
+    files = {name: graph.SerializeToString() for name, graph in named}
+    return {**files, weights.file_name: bytes(weights.content)}
+
+
 def export(arguments: argparse.Namespace, console: Console) -> None:
     """All steps in order; nothing is written unless the gate is passed."""
     loaded = checkpoint.load(arguments.checkpoint)
@@ -193,8 +206,7 @@ def export(arguments: argparse.Namespace, console: Console) -> None:
         parity[precision] = figures
         found.append(logits)
         if precision in arguments.precision:
-            for part, graph in zip(("encoder", "decoder"), graphs, strict=True):
-                files[graph_name(part, precision)] = graph.SerializeToString()
+            files |= graph_files(graphs, precision)
     golden = choose_golden(samples, found)
     files["golden.json"] = json.dumps(golden, indent=1, ensure_ascii=False).encode()
     shipped = {precision: parity[precision] for precision in arguments.precision}

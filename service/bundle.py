@@ -1,7 +1,7 @@
 """Read a bundle: check that it is one, is whole, and is ours to serve.
 
-A bundle is a folder with graphs, tokenizer, golden examples and `manifest.json`, which
-lists every other file with its checksum.
+A bundle is a folder with graphs, their weights, tokenizer, golden examples and
+`manifest.json`, which lists every other file with its checksum.
 """
 
 import hashlib

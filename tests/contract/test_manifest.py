@@ -5,6 +5,7 @@ import json
 from dataclasses import fields
 from typing import Any
 
+import onnx
 import pytest
 
 import export.bundle
@@ -47,7 +48,23 @@ def test_both_sides_have_the_same_format_and_file_names(bundle: Bundle) -> None:
             for graphs in bundle.manifest.graphs.values()
             for name in graphs.model_dump().values()
         ),
+        *(f"weights.{precision}.onnx_data" for precision in bundle.manifest.graphs),
     }
+
+
+@pytest.mark.parametrize("part", ["encoder", "decoder"])
+def test_the_manifest_has_the_checksum_of_all_that_a_graph_reads(bundle: Bundle, part: str) -> None:
+    for precision, graphs in bundle.manifest.graphs.items():
+        graph = onnx.load(bundle.path / getattr(graphs, part), load_external_data=False)
+        read = {
+            entry.value
+            for tensor in graph.graph.initializer
+            for entry in tensor.external_data
+            if entry.key == "location"
+        }
+
+        assert read == {f"weights.{precision}.onnx_data"}
+        assert read <= set(bundle.manifest.files)
 
 
 def test_every_field_that_service_reads_is_one_that_export_writes() -> None:
