@@ -127,10 +127,7 @@ def make_manifest(
         decoding=DECODING,
         model=config.to_dict(),
         training=dict(loaded.history),
-        graphs={
-            precision: {part: graph_name(part, precision) for part in ("encoder", "decoder")}
-            for precision in parity
-        },
+        graphs={precision: graph_names(precision) for precision in parity},
         signature={
             **describe_ports(config, "float32"),
             **({"float16": describe_ports(config, "float16")} if "float16" in parity else {}),
@@ -168,21 +165,24 @@ def formality_ids(tokenizer: Tokenizer, target: str) -> dict[str, int]:
     return {formality: tokenizer.formality_id(formality) for formality in FORMALITIES}
 
 
-def graph_name(part: str, precision: str) -> str:
-    """File name of a graph."""
-    return f"{part}.{precision}.onnx"
+def graph_names(precision: str) -> dict[str, str]:
+    """File names of the graphs of a precision, and of the weights that they share."""
+    names = {part: f"{part}.{precision}.onnx" for part in ("encoder", "decoder")}
+    return {**names, "weights": f"weights.{precision}.onnx_data"}
 
 
 def graph_files(graphs: Graphs, precision: str) -> dict[str, bytes]:
     """Both graphs of a precision as files, and the weights that they share."""
-    weights = Weights(f"weights.{precision}.onnx_data")
+    names = graph_names(precision)
+    weights = Weights(names["weights"])
     for graph in graphs:
         weights.take_from(graph)
-    named = zip(
-        (graph_name(part, precision) for part in ("encoder", "decoder")), graphs, strict=True
-    )
-    files = {name: graph.SerializeToString() for name, graph in named}
-    return {**files, weights.file_name: bytes(weights.content)}
+    encoder, decoder = (graph.SerializeToString() for graph in graphs)
+    return {
+        names["encoder"]: encoder,
+        names["decoder"]: decoder,
+        names["weights"]: bytes(weights.content),
+    }
 
 
 def export(arguments: argparse.Namespace, console: Console) -> None:

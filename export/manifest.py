@@ -35,7 +35,7 @@ class Manifest:
         decoding: length_penalty and its formula ("plain" or "gnmt"), max_source_tokens,
             max_target_ratio.
         model: the `ModelConfig`; training: recipe, updates, tokens, hours.
-        graphs: precision -> {"encoder": file, "decoder": file}.
+        graphs: precision -> {"encoder": file, "decoder": file, "weights": file}.
         signature: names, dtypes and axes of every graph's inputs and outputs; those of float16
             graphs, which differ, under that name.
         parity: precision -> what the gate measured.

@@ -88,10 +88,17 @@ class Sizes(_Record):
 
 
 class Graphs(_Record):
-    """File names of the two graphs of one precision."""
+    """File names of the two graphs of one precision, and of the weights beside them, if any are."""
 
     encoder: str
     decoder: str
+    weights: str | None = None
+
+    @property
+    def file_names(self) -> tuple[str, ...]:
+        """All of them."""
+        names = (self.encoder, self.decoder, self.weights)
+        return tuple(name for name in names if name is not None)
 
 
 class FileEntry(_Record):
@@ -165,7 +172,7 @@ def load_bundle(path: Path) -> Bundle:
         _check_file(path / name, entry)
     named = {TOKENIZER, GOLDEN}
     for graphs in manifest.graphs.values():
-        named |= {graphs.encoder, graphs.decoder}
+        named |= set(graphs.file_names)
     for name in sorted(named - set(manifest.files)):
         raise BundleError(f"{path / MANIFEST} has no checksum for {name}")
     try:

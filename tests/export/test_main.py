@@ -77,7 +77,11 @@ def test_the_manifest_tells_what_a_service_must_know(manifest: dict[str, Any]) -
         "eos_id": tokenizer.eos_id,
     }
     assert manifest["graphs"] == {
-        precision: {"encoder": f"encoder.{precision}.onnx", "decoder": f"decoder.{precision}.onnx"}
+        precision: {
+            "encoder": f"encoder.{precision}.onnx",
+            "decoder": f"decoder.{precision}.onnx",
+            "weights": f"weights.{precision}.onnx_data",
+        }
         for precision in PRECISIONS
     }
     assert set(manifest["decoding"]) == {

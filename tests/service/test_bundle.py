@@ -10,7 +10,7 @@ import pytest
 
 from service.bundle import FORMAT_VERSION, load_bundle
 from service.errors import BundleError
-from tests.service.written_bundle import GRAPH, make_manifest, seal, write
+from tests.service.written_bundle import GRAPH, WEIGHTS, make_manifest, seal, write
 
 Change = Callable[[dict[str, Any]], object]
 
@@ -126,7 +126,7 @@ def test_a_truncated_file_is_refused_with_both_sizes(path: Path) -> None:
     refuse(path, "has 4 bytes; the manifest says 5", GRAPH)
 
 
-@pytest.mark.parametrize("name", [GRAPH, "golden.json", "tokenizer.model"])
+@pytest.mark.parametrize("name", [GRAPH, WEIGHTS, "golden.json", "tokenizer.model"])
 def test_one_flipped_bit_is_noticed(path: Path, name: str) -> None:
     content = bytearray((path / name).read_bytes())
     content[len(content) // 2] ^= 1
@@ -135,11 +135,17 @@ def test_one_flipped_bit_is_noticed(path: Path, name: str) -> None:
     refuse(path, "is damaged: its sha256", name)
 
 
-@pytest.mark.parametrize("name", [GRAPH, "golden.json", "tokenizer.model"])
+@pytest.mark.parametrize("name", [GRAPH, WEIGHTS, "golden.json", "tokenizer.model"])
 def test_a_file_that_is_used_needs_a_checksum(path: Path, name: str) -> None:
     change(path, lambda manifest: manifest["files"].pop(name))
 
     refuse(path, f"has no checksum for {name}")
+
+
+def test_weights_may_be_inside_of_the_graphs(path: Path) -> None:
+    change(path, lambda manifest: manifest["graphs"]["int8"].pop("weights"))
+
+    assert load_bundle(path).manifest.graphs["int8"].file_names == (GRAPH, GRAPH)
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,7 @@ def test_memory_is_weights_caches_and_what_is_always_there(bundle_path: Path) ->
     def most_memory(**changes: int) -> int:
         settings = load_settings(bundle=bundle_path, **changes)
         chosen = doctor.examine(settings, load_bundle(bundle_path), MACHINE)["chosen"]
+        assert chosen["weight_bytes"] == 2 * len("graph") + len("weights")
         assert chosen["most_memory_bytes"] > chosen["most_cache_bytes"] + chosen["weight_bytes"]
         return int(chosen["most_memory_bytes"])
 

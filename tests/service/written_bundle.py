@@ -10,6 +10,7 @@ from typing import Any
 import sentencepiece
 
 GRAPH = "graph.onnx"
+WEIGHTS = "weights.onnx_data"
 GOLDEN_TEXT = "the dog sees the house"
 
 
@@ -52,7 +53,7 @@ def make_manifest() -> dict[str, Any]:
         "special_ids": {"pad_id": 0, "unk_id": 1, "bos_id": 2, "eos_id": 3},
         "decoding": {"length_penalty": 1.0, "max_source_tokens": 64, "max_target_ratio": 2.0},
         "model": {"vocab_size": 300, "d_model": 8, "num_heads": 2, "num_decoder_layers": 1},
-        "graphs": {"int8": {"encoder": GRAPH, "decoder": GRAPH}},
+        "graphs": {"int8": {"encoder": GRAPH, "decoder": GRAPH, "weights": WEIGHTS}},
         "parity": {},
         "scores": {},
     }
@@ -62,6 +63,7 @@ def write(path: Path, golden: object = None) -> Path:
     """Write the bundle to the folder `path`."""
     path.mkdir()
     (path / GRAPH).write_bytes(b"graph")
+    (path / WEIGHTS).write_bytes(b"weights")
     (path / "tokenizer.model").write_bytes(tokenizer_model())
     example = {
         "source": "en",
