@@ -91,10 +91,15 @@ class HostMemory:
     def fitted(
         self, array: npt.NDArray[np.float32], shape: Shape, num_slots: int
     ) -> npt.NDArray[np.float32]:
-        """A new array with what the first slots hold."""
+        """A new array with what the first slots hold; `array` may be lost.
+
+        It goes place by place, so that there is never memory for both.
+        """
         fitted = self.zeros(shape)
         kept = min(shape[3], array.shape[3])
-        fitted[:, :num_slots, :, :kept] = array[:, :num_slots, :, :kept]
+        for place in range(shape[0]):
+            fitted[place, :num_slots, :, :kept] = array[place, :num_slots, :, :kept]
+            _give_back(array, place)
         return fitted
 
     def join(self, array: npt.NDArray[np.float32], joins: Sequence[Join]) -> None:
@@ -106,3 +111,15 @@ class HostMemory:
         """Copy between slots."""
         for source, target, length in forks:
             array[:, target, :, :length] = array[:, source, :, :length]
+
+
+def _give_back(array: npt.NDArray[np.float32], place: int) -> None:
+    """Let the system have the pages of one place, if the array lies in a mapping of its own."""
+    mapping = getattr(getattr(array.base, "base", None), "obj", None)  # see `HostMemory.zeros`
+    if not isinstance(mapping, mmap.mmap) or len(mapping) != array.nbytes:
+        return
+    start, end = place * array[0].nbytes, (place + 1) * array[0].nbytes
+    start = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
+    length = end // mmap.PAGESIZE * mmap.PAGESIZE - start
+    if length > 0 and sys.platform == "linux":
+        mapping.madvise(mmap.MADV_DONTNEED, start, length)

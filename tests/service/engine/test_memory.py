@@ -17,6 +17,18 @@ del array
 kept = int(re.search(r"VmRSS:\\s+(\\d+)", open("/proc/self/status").read())[1])
 print(held - kept)
 """
+REPLACE_ONE = """
+import re
+from service.engine.memory import HostMemory
+def held(kind): return int(re.search(kind + r":\\s+(\\d+)", open("/proc/self/status").read())[1])
+memory, shape = HostMemory(), (8, 4, 2, 64, 4_096)  # 64 MB in 8 places
+before = held("VmRSS")
+array = memory.zeros(shape)
+array.fill(1.0)
+fitted = memory.fitted(array, shape, 4)
+assert (fitted == 1.0).all()
+print(held("VmHWM") - before)
+"""
 
 
 def test_a_new_array_holds_zeros_and_can_be_written() -> None:
@@ -41,3 +53,10 @@ def test_a_cache_that_is_gone_leaves_no_memory_with_an_allocator_that_keeps_it()
     )
 
     assert int(done.stdout) > 60_000  # kB
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_while_a_cache_is_replaced_there_are_never_two_of_it() -> None:
+    done = subprocess.run([sys.executable, "-c", REPLACE_ONE], stdout=subprocess.PIPE, check=True)
+
+    assert int(done.stdout) < 64_000 * 1.5  # kB
