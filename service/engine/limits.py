@@ -21,6 +21,11 @@ def capacity_for(num_tokens: int) -> int:
     return max(SMALLEST_CAPACITY, 1 << (num_tokens - 1).bit_length())
 
 
+def source_capacity_for(num_tokens: int) -> int:
+    """The same for sources, which never grow: a multiple of 8 from 32 on."""
+    return max(SMALLEST_CAPACITY, -(-num_tokens // 8) * 8)
+
+
 @dataclass(frozen=True, kw_only=True)
 class EngineLimits:
     """Bounds of the engine, fixed when it starts.

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from service.bundle import Sizes
-from service.engine.limits import SMALLEST_CAPACITY, capacity_for
+from service.engine.limits import SMALLEST_CAPACITY, capacity_for, source_capacity_for
 from service.engine.memory import Fork, HostMemory, Join, Memory
 
 FEW = 24
@@ -129,14 +129,12 @@ class SlotTable:
         self.cache = self._fitted(self.cache, capacity, num_slots)
 
     def _fit_source(self, source_length: int, num_slots: int) -> None:
-        """Make room for a source of this length, and give back room that nobody needs.
-
-        All rows are computed over the same number of source positions, so one long source
-        makes every step dearer while it is here, and not longer.
-        """
-        capacity = capacity_for(max(source_length, int(self.source_lengths.max())))
+        """Make room for a source of this length, and give back what is twice what all need."""
+        longest, capacity = max(source_length, int(self.source_lengths.max())), self.cross.shape[3]
         if self._memory.takes_all_slots:
-            capacity = max(capacity, self.cross.shape[3])
+            capacity = max(capacity, capacity_for(longest))
+        elif not longest <= capacity <= 2 * source_capacity_for(longest):
+            capacity = source_capacity_for(longest)
         self.cross = self._fitted(self.cross, capacity, num_slots)
 
     def settle(self) -> None:

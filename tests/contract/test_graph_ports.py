@@ -77,7 +77,7 @@ def test_the_encoder_is_fed_every_input_of_its_signature(bundle: Bundle, precisi
 def test_every_port_of_a_decoder_step_is_bound(bundle: Bundle, precision: str) -> None:
     runner, _, decoder = make_runner(bundle, precision)
     table = runner.slot_table(8, 8_192)
-    table.allocate(3, runner.encode([range(40)])[:, 0], 40, runner.bos_id)
+    table.allocate(3, runner.encode([range(64)])[:, 0], 64, runner.bos_id)
 
     runner.stepper(table).step([2, 0])
 

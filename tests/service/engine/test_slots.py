@@ -202,16 +202,19 @@ def test_room_that_a_long_one_left_is_given_back_for_more_rows() -> None:
     assert table.cache.shape[1] * table.cache.shape[3] <= 256
 
 
-def test_room_for_sources_shrinks_to_the_longest_that_is_left() -> None:
+@pytest.mark.parametrize(("longest", "left"), [(195, 40), (80, 80)])
+def test_room_for_sources_shrinks_where_it_is_more_than_twice_what_is_needed(
+    longest: int, left: int
+) -> None:
     table = SlotTable(SIZES, MAX_SLOTS, 8_192)
-    long_slots = table.allocate(1, make_cross(200), 200, BOS_ID)
-    table.allocate(1, make_cross(40), 40, BOS_ID)
-    assert table.cross.shape[3] == 256
+    long_slots = table.allocate(1, make_cross(longest), longest, BOS_ID)
+    table.allocate(1, make_cross(38), 38, BOS_ID)
+    assert table.cross.shape[3] == -(-longest // 8) * 8
 
     table.free(long_slots)
     table.allocate(1, make_cross(3), 3, BOS_ID)
 
-    assert table.cross.shape[3] == 64
+    assert table.cross.shape[3] == left
 
 
 def test_the_generation_changes_exactly_when_an_array_is_replaced() -> None:
