@@ -103,6 +103,7 @@ runs/data/back/%.en.tsv: | runs/%/averaged.safetensors
 
 # The data may be read-only; what is made for it lies beside links to it.
 runs/data:
+	@test -d "$(DATA)/train" || { echo "dragoman: $(DATA) has no folder train" >&2; exit 1; }
 	mkdir -p $@.partial
 	ln -sfn $(abspath $(DATA))/train $(abspath $(DATA))/dev $@.partial
 	mv $@.partial $@

@@ -158,15 +158,19 @@ class Recipe:
         )
 
 
-def _read_table(path: Path) -> dict[str, Any]:
-    """A recipe's table, with what it extends."""
+def _read_table(path: Path, extending: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """A recipe's table, with what it extends, which none of those `extending` it may be."""
+    require(path.resolve() not in extending, f"{path.name} extends itself")
     table = tomllib.loads(path.read_text(encoding="utf-8"))
     base = table.pop("extends", None)
     if base is None:
         return table
-    inherited = _read_table(path.parent / base)
+    require(isinstance(base, str), f"extends is {base!r}; it must name a file")
+    inherited = _read_table(path.parent / base, (*extending, path.resolve()))
     own_files = [corpus.get("files") for corpus in table.get("corpus", ())]
-    corpora = [corpus for corpus in inherited.get("corpus", ()) if corpus["files"] not in own_files]
+    corpora = [
+        corpus for corpus in inherited.get("corpus", ()) if corpus.get("files") not in own_files
+    ]
     merged = {
         key: {**inherited.get(key, {}), **value} if isinstance(value, dict) else value
         for key, value in table.items()

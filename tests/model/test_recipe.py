@@ -74,6 +74,17 @@ def test_a_recipe_holds_what_it_extends_where_it_says_nothing_else(tmp_path: Pat
     assert replace(more, name="toy", train=base.train, corpora=base.corpora) == base
 
 
+@pytest.mark.parametrize(
+    ("base", "message"),
+    [('"more.toml"', "more.toml extends itself"), ("5", "extends is 5; it must name a file")],
+)
+def test_what_cannot_be_extended_is_refused(tmp_path: Path, base: str, message: str) -> None:
+    (tmp_path / "more.toml").write_text(f'name = "more"\nextends = {base}\n')
+
+    with pytest.raises(ValueError, match=message):
+        Recipe.load(tmp_path / "more.toml")
+
+
 def test_what_a_recipe_extends_must_be_there(tmp_path: Path) -> None:
     (tmp_path / "more.toml").write_text('name = "more"\nextends = "nothing.toml"\n')
 
