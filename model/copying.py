@@ -7,6 +7,13 @@ from model.corpus import Pair
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _ENDINGS = ("com", "org", "net", "de", "eu", "io")
+USERS = (
+    *("contact", "hello", "team", "sales", "service", "jobs", "news", "store", "webmaster", "hr"),
+    *("kontakt", "hallo", "verkauf", "bewerbung", "kundendienst", "redaktion", "werkstatt"),
+    *("bestellung", "vorstand", "anmeldung", "lisa", "jonas", "miller", "schmidt", "weber"),
+    *("julia", "garcia", "thomas", "clara", "wagner", "becker", "martin", "brown", "emma", "paul"),
+)
+"""How addresses begin, none of those in `check_cases.toml`."""
 _NAMES = ("name", "user", "count", "file", "title", "date", "value", "item", "id", "path", "url")
 _EMOJI = ((0x1F300, 0x1F5FF), (0x1F600, 0x1F64F), (0x1F680, 0x1F6C5), (0x1F90D, 0x1F9FF))
 _SYMBOLS = ((0x2600, 0x26FF), (0x2700, 0x27BF), (0x2190, 0x21FF), (0x25A0, 0x25FF))
@@ -59,10 +66,10 @@ def _thing(pair: Pair, random: Random) -> str:
 
 
 def _word(pair: Pair, random: Random) -> str:
-    """A word of the pair, which is tempting to translate, or letters without a meaning."""
-    words = re.findall(r"[a-zA-Z]{2,12}", " ".join(pair))
+    """A word of the pair or two in one, which are tempting to translate, or mere letters."""
+    words = re.findall(r"(?<!\w)[a-zA-Z]{2,12}(?!\w)", " ".join(pair))
     if words and random.random() < 0.6:
-        word: str = random.choice(words)
+        word = "".join(random.choices(words, k=random.choice((1, 1, 1, 2))))
         return word if random.random() < 0.2 else word.lower()
     return "".join(random.choices(_LETTERS, k=random.randint(2, 9)))
 
@@ -78,9 +85,10 @@ def _url(pair: Pair, random: Random) -> str:
 
 
 def _email(pair: Pair, random: Random) -> str:
-    mark = random.choice((".", "_", "-", "+"))
-    user = mark.join(_word(pair, random) for _ in range(random.randint(1, 2)))
-    return f"{user}@{_word(pair, random)}.{random.choice(_ENDINGS)}"
+    mark = random.choice((".", ".", "_", "-", "+"))
+    parts = random.sample((random.choice(USERS), _word(pair, random)), k=random.randint(1, 2))
+    host = ".".join(_word(pair, random).lower() for _ in range(random.choice((1, 1, 2))))
+    return f"{mark.join(parts)}@{host}.{random.choice(_ENDINGS)}"
 
 
 def _placeholder(pair: Pair, random: Random) -> str:

@@ -4,7 +4,8 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.copying import keep_to_the_letter
+from model.check_cases import load_cases
+from model.copying import USERS, keep_to_the_letter
 from model.corpus import Pair
 
 TOM = Pair("Tom met Tom in Boston in 1994.", "Tom traf Tom 1994 in Boston.")
@@ -59,6 +60,21 @@ def test_addresses_placeholders_and_numbers_of_many_kinds_come_up() -> None:
         *(r"\{\{\w+\}\}", r"\$\{[A-Z]+\}", "%s", r"%\d\$s", r"<b>\w+</b>", "&amp;", r"\d\d:\d\d"),
     ):
         assert re.search(kind, text), kind
+
+
+def test_addresses_have_names_and_words_that_could_be_translated() -> None:
+    text = "\n".join(pair.first for pair in things(WEATHER, 4000))
+
+    for kind in (r"kontakt\S*@", r"lisa\S*@", r"weather\S*@", r"@\w+\.\w+\.\w+", r"/\S*nice"):
+        assert re.search(kind, text), kind
+
+
+def test_addresses_that_behaviour_is_checked_by_are_not_taught() -> None:
+    cases = [case for case in load_cases() if case.category == "emails"]
+
+    addresses = " ".join(re.findall(r"\S+@\S+", " ".join(case.text for case in cases))).lower()
+    assert len(cases) == 20
+    assert [user for user in USERS if user in addresses] == []
 
 
 def test_it_is_repeatable() -> None:
