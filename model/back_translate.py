@@ -56,8 +56,10 @@ def read_texts(paths: Sequence[Path], max_sentences: int | None = None) -> list[
     """The lines of `paths` that have `MIN_WORDS` to `MAX_WORDS` words, or some drawn by chance.
 
     Raises:
-        ValueError: if a line is not UTF-8, or no line is left.
+        ValueError: if a line is not UTF-8, no line is left, or none is asked for.
     """
+    if max_sentences is not None and max_sentences < 1:
+        raise ValueError(f"--max-sentences is {max_sentences}; it must be at least 1")
     lines = (line for path in paths for line in read_lines(path))
     texts = [line for line in lines if MIN_WORDS <= len(line.split()) <= MAX_WORDS]
     if not texts:

@@ -37,9 +37,9 @@ def run(tmp_path: Path, saved: Checkpoint) -> Callable[..., int]:
     with lzma.open(tmp_path / "mono.xz", "wt", encoding="utf-8") as file:
         file.write("".join(f"{text}\n" for text in [*TEXTS[:2], *LEFT_OUT, *TEXTS[2:]]))
 
-    def run(source: str, target: str, **paths: Path) -> int:
-        given = {"input": tmp_path / "mono.xz", "output": tmp_path / "back/out.tsv", **paths}
-        options = [part for name, path in given.items() for part in (f"--{name}", str(path))]
+    def run(source: str, target: str, **others: Path | int) -> int:
+        given = {"input": tmp_path / "mono.xz", "output": tmp_path / "back/out.tsv", **others}
+        options = [part for name, value in given.items() for part in (f"--{name}", str(value))]
         arguments = [str(tmp_path / "model.safetensors"), "--from", source, "--to", target]
         return back_translate.main([*arguments, *options])
 
@@ -103,6 +103,18 @@ def test_files_without_a_sentence_are_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ValueError, match=r"no line of .*a\.de has 3 to 45 words"):
         back_translate.read_texts([tmp_path / "a.de"])
+
+
+@pytest.mark.parametrize("count", [0, -1])
+def test_no_sentence_at_all_is_refused(
+    run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str], count: int
+) -> None:
+    assert run("de", "en", **{"max-sentences": count}) == 2
+
+    assert capsys.readouterr().err == (
+        f"dragoman back-translate: --max-sentences is {count}; it must be at least 1\n"
+    )
+    assert not (tmp_path / "back").exists()
 
 
 def test_a_missing_file_is_refused(
