@@ -72,14 +72,13 @@ def _learn(
     log_probs = logits.sub_(logits.logsumexp(dim=-1, keepdim=True))
     loss = -(1 - goal.smoothing) * log_probs.gather(2, wanted).sum()
     loss -= goal.smoothing / vocab_size * log_probs.sum()
-    disagreement = disagreement_grad = None
-    if passes == 2:
-        disagreement, disagreement_grad = _disagree(log_probs)
+    disagreement = _disagree(log_probs) if passes == 2 else None
     grad = log_probs.exp_().sub_(goal.smoothing / vocab_size)
     grad.scatter_add_(2, wanted, grad.new_full(wanted.shape, goal.smoothing - 1))
-    if disagreement is not None and disagreement_grad is not None:
-        loss += goal.consistency / 2 * disagreement
-        grad.add_(disagreement_grad, alpha=goal.consistency / 2)
+    if disagreement is not None:
+        divergence, divergence_grad = disagreement
+        loss += goal.consistency / 2 * divergence
+        grad.add_(divergence_grad, alpha=goal.consistency / 2)
     return loss / passes, grad.div_(passes)
 
 

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Sequence
 from random import Random
+from typing import Any
 
 import sentencepiece
 
@@ -16,6 +17,26 @@ from model.formality import FORMALITIES, LANGUAGES, Formality
 
 # SentencePiece writes a space as U+2581, so that character itself goes in as its three bytes.
 SPACE_MARK = "\u2581"
+
+TRAINING: dict[str, Any] = {
+    "model_type": "unigram",
+    # Text is left as it is: nothing is normalised, no white space squeezed.
+    "normalization_rule_name": "identity",
+    "remove_extra_whitespaces": False,
+    "add_dummy_prefix": False,
+    # What the vocabulary has no character for is spelt in bytes; digits stand alone.
+    "byte_fallback": True,
+    "character_coverage": 0.9998,
+    "split_digits": True,
+    "pad_id": 0,
+    "unk_id": 1,
+    "bos_id": 2,
+    "eos_id": 3,
+    "max_sentence_length": 4096,
+    "num_threads": 2,
+    "minloglevel": 1,
+}
+"""SentencePiece's options, for every vocabulary."""
 
 BEST = 16  # segmentations that `Tokenizer.sample` chooses from
 SHARPNESS = 0.2  # power of their probabilities: 0 draws all alike, 1 as the model finds them
@@ -75,22 +96,9 @@ def train_tokenizer(
             sentence_iterator=iter(sentences),
             model_writer=model,
             vocab_size=vocab_size,
-            model_type="unigram",
-            byte_fallback=True,
-            character_coverage=0.9998,
-            normalization_rule_name="identity",
             normalization_rule_tsv=rules.name if lowercase else "",
-            remove_extra_whitespaces=False,
-            add_dummy_prefix=False,
-            split_digits=True,
-            pad_id=0,
-            unk_id=1,
-            bos_id=2,
-            eos_id=3,
             control_symbols=control_symbols(languages),
-            max_sentence_length=4096,
-            num_threads=2,
-            minloglevel=1,
+            **TRAINING,
         )
     return Tokenizer(model.getvalue())
 
