@@ -79,12 +79,17 @@ class RunLog:
         self._write(points, last)
 
     def validation(
-        self, update: int, place: str, scores: Scores, sample: str, translation: str
+        self, update: int, place: str, scores: Scores, loss: float, sample: str, translation: str
     ) -> None:
-        """The scores of one test set in one direction, and a translation to look at."""
-        self.say(f"  {place}: {scores}  ({scores.bleu_signature})")
+        """The scores of one test set in one direction, and a translation to look at.
+
+        Args:
+            loss: without label smoothing, so that it is below what the updates say.
+        """
+        self.say(f"  {place}: {scores}  loss {loss:.3f}  ({scores.bleu_signature})")
         self.say(f"    {sample}\n    -> {translation}")
-        self._write({f"bleu/{place}": scores.bleu, f"chrf/{place}": scores.chrf}, update)
+        points = {"bleu": scores.bleu, "chrf": scores.chrf, "validation_loss": loss}
+        self._write({f"{name}/{place}": value for name, value in points.items()}, update)
 
     def _write(self, points: dict[str, float], update: int) -> None:
         if self._writer:

@@ -9,10 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 from random import Random
 
-import torch
-
 from model import checkpoint
 from model.checkpoint import Checkpoint
+from model.corpus import Pair
 from model.held_out import load_validation, sides, test
 from model.processes import Processes
 from model.recipe import Recipe
@@ -21,7 +20,7 @@ from model.scores import score
 from model.streams import load_corpora, make_stream
 from model.tokenizer import Tokenizer, train_tokenizer
 from model.trainer import Trainer, UpdateReport
-from model.validate import translate
+from model.validate import summed_loss, translate
 
 LAST = "last.safetensors"
 AVERAGED = "averaged.safetensors"
@@ -143,20 +142,21 @@ class Run:
 
     def _validate(self) -> None:
         """Score every validation set in every direction, and keep the record."""
-        model = self.trainer.model.eval()
         progress = self.trainer.progress
         scores = {}
         for name, pairs in self.validation.items():
             for source, target in self.recipe.directions:
                 sources, references = sides(self.recipe, pairs, source)
-                translated = self._translate(model, target, sources)
+                translated = self._translate(target, sources)
                 scored = score(translated, references, lowercase=self.recipe.tokenizer.lowercase)
-                scores[f"{name} {source}-{target}"] = asdict(scored)
+                loss = self._mean_loss(target, list(map(Pair, sources, references)))
+                scores[f"{name} {source}-{target}"] = {**asdict(scored), "loss": loss}
                 shown = progress.update // self.recipe.train.validate_every % len(pairs)
                 self.log.validation(
                     progress.update,
                     f"{name}/{source}-{target}",
                     scored,
+                    loss,
                     sources[shown],
                     translated[shown],
                 )
@@ -166,20 +166,25 @@ class Run:
             {"update": progress.update, "mean_bleu": mean, "scores": scores}
         )
 
-    def _translate(self, model: torch.nn.Module, target: str, sources: list[str]) -> list[str]:
+    def _translate(self, target: str, sources: list[str]) -> list[str]:
         """Translate, each process its part."""
-        assert isinstance(model, type(self.trainer.model))
         rank, count = self.processes.rank, self.processes.count
-        with torch.autocast(
-            self.processes.device.type,
-            dtype=torch.bfloat16,
-            enabled=self.trainer.precision == "bfloat16",
-        ):
+        model = self.trainer.model.eval()
+        with self.trainer.autocast():
             mine = translate(model, self.trainer.tokenizer, target, sources[rank::count])
         translated = [""] * len(sources)
         for other, part in enumerate(self.processes.gather(mine)):
             translated[other::count] = part
         return translated
+
+    def _mean_loss(self, target: str, pairs: list[Pair]) -> float:
+        """Cross entropy of a target token in nats, each process its part of the pairs."""
+        rank, count = self.processes.rank, self.processes.count
+        model = self.trainer.model.eval()
+        with self.trainer.autocast():
+            mine = summed_loss(model, self.trainer.tokenizer, target, pairs[rank::count])
+        nats, labels = map(sum, zip(*self.processes.gather(mine), strict=True))
+        return float(nats / labels)
 
     def _save(self) -> None:
         """Write the run as it stands, to go on from."""

@@ -187,15 +187,19 @@ class Trainer:
         src_ids, tgt_ids = batch.to(self.processes.device)
         waits = isinstance(self._forward, DistributedDataParallel) and not is_last
         with self._forward.no_sync() if waits else contextlib.nullcontext():  # type: ignore[operator]
-            with torch.autocast(
-                self.processes.device.type,
-                dtype=torch.bfloat16,
-                enabled=self.precision == "bfloat16",
-            ):
+            with self.autocast():
                 loss: Tensor = self._forward(src_ids, tgt_ids) / labels
             # Processes average their gradients; the sum over labels wants them added.
             (loss * self.processes.count).backward()
         return loss.detach()
+
+    def autocast(self) -> torch.autocast:
+        """A context in which matrix products have the precision of this run."""
+        return torch.autocast(
+            self.processes.device.type,
+            dtype=torch.bfloat16,
+            enabled=self.precision == "bfloat16",
+        )
 
     def checkpoint(self, *, with_optimizer: bool) -> Checkpoint:
         """The run as it stands; with the optimiser it can go on, without it can be used."""

@@ -1,10 +1,12 @@
-"""Translate a test set with a PyTorch model, and score it."""
+"""Translate sentences with a PyTorch model, and see how well it foretells translations."""
 
 from collections.abc import Sequence
 
-from model.batching import make_example
+import torch
+
+from model.batching import make_example, to_batch
 from model.corpus import Pair
-from model.scores import Scores, score
+from model.loss import Goal, Objective
 from model.search import PLAIN_MEAN, Hypothesis, beam_search, greedy_search
 from model.tokenizer import Tokenizer
 from model.transformer import Transformer
@@ -69,9 +71,22 @@ def _search_beams(
     ]
 
 
-def validate(
+@torch.no_grad()
+def summed_loss(
     model: Transformer, tokenizer: Tokenizer, target_language: str, pairs: Sequence[Pair]
-) -> Scores:
-    """Greedy BLEU and chrF of `pairs`, from first to second side."""
-    translated = translate(model, tokenizer, target_language, [pair.first for pair in pairs])
-    return score(translated, [pair.second for pair in pairs])
+) -> tuple[float, int]:
+    """How far the second sides of `pairs` are from what `model` expects of their first sides.
+
+    Returns:
+        Cross entropy in nats, without label smoothing, summed over all target tokens, each of
+        which is given those before it; and how many those are, `eos` included.
+    """
+    examples = [make_example(tokenizer, target_language, pair) for pair in pairs]
+    examples.sort(key=lambda example: max(map(len, example)))
+    objective = Objective(model, tokenizer.pad_id, Goal())
+    nats, labels = 0.0, 0
+    for start in range(0, len(examples), BATCH_SENTENCES):
+        batch = to_batch(examples[start : start + BATCH_SENTENCES], tokenizer.pad_id)
+        nats += float(objective(*batch.to(model.embedding.weight.device)))
+        labels += batch.count_labels(tokenizer.pad_id)
+    return nats, labels

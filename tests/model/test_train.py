@@ -14,11 +14,12 @@ from tensorboard.backend.event_processing.event_accumulator import (  # type: ig
 )
 from torch.distributed.run import get_args_parser
 
-from model import checkpoint, streams, train
+from model import checkpoint, held_out, streams, train
 from model.batching import ROUND_SENTENCES, Stream
 from model.processes import Processes
 from model.recipe import Recipe
 from model.run_log import RunLog
+from model.validate import summed_loss
 from tests.model.conftest import Finished
 from tests.model.toy import file_names, write_recipe
 
@@ -108,9 +109,19 @@ def test_the_log_has_loss_rate_and_scores_in_both_directions(finished: Finished)
 
     assert [update for update, _ in curves["loss"]] == [5, 10, 15, 20]
     assert curves["learning_rate"][0][1] == pytest.approx(3e-3)
-    for metric in ("bleu", "chrf"):
+    for metric in ("bleu", "chrf", "validation_loss"):
         for direction in ("en-de", "de-en"):
             assert [update for update, _ in curves[f"{metric}/dev/{direction}"]] == [6, 12, 18]
+
+
+def test_the_validation_loss_is_that_of_the_weights_at_that_update(finished: Finished) -> None:
+    saved = checkpoint.load(finished.folder / "update-0000018.safetensors")
+    pairs = held_out.load_validation(Recipe.load(finished.recipe))["dev"]
+
+    nats, labels = summed_loss(saved.build(), saved.tokenizer, "de", pairs)
+
+    [kept] = [at for at in saved.history["progress"]["validations"] if at["update"] == 18]
+    assert kept["scores"]["dev en-de"]["loss"] == pytest.approx(nats / labels, rel=1e-6)
 
 
 def test_a_run_prints_filters_progress_scores_and_a_sample(finished: Finished) -> None:
@@ -118,7 +129,7 @@ def test_a_run_prints_filters_progress_scores_and_a_sample(finished: Finished) -
 
     assert "corpus a.tsv: 150 kept" in printed
     assert re.search(r"update 5/20 .*loss \d+\.\d+ .*tokens/s", printed)
-    assert re.search(r"dev/en-de: BLEU [\d.]+\s+chrF [\d.]+\s.*tok:13a", printed)
+    assert re.search(r"dev/en-de: BLEU [\d.]+\s+chrF [\d.]+\s+loss \d\.\d+\s.*tok:13a", printed)
     assert re.search(r"\n    -> ", printed)
     assert "averaged 2 checkpoints" in printed
 
@@ -225,6 +236,11 @@ def test_two_processes_learn_what_one_learns(tmp_path: Path, optimizer: str) -> 
         assert [value for _, value in found[curve]] == pytest.approx(
             [value for _, value in expected[curve]], rel=PROCESSES_TOLERANCE
         )
+    for direction in ("en-de", "de-en"):
+        [(update, loss)] = found[f"validation_loss/dev/{direction}"]
+        [(_, wanted)] = expected[f"validation_loss/dev/{direction}"]
+        assert update == 8
+        assert loss == pytest.approx(wanted, rel=PROCESSES_TOLERANCE)
     one, two = checkpoint.load(alone / train.LAST), checkpoint.load(together / train.LAST)
     assert two.history["progress"]["target_tokens"] == one.history["progress"]["target_tokens"]
     assert two.history["progress"]["position"] == one.history["progress"]["position"]

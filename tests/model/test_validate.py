@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch import nn
 
 from model import validate as validate_module
 from model.batching import make_example
@@ -7,7 +8,7 @@ from model.corpus import Pair
 from model.search import PLAIN_MEAN, Hypothesis, beam_search
 from model.tokenizer import Tokenizer
 from model.transformer import Transformer
-from model.validate import max_target_tokens, translate, validate
+from model.validate import max_target_tokens, summed_loss, translate
 from tests.model.conftest import MakeConfig
 from tests.model.toy import toy_pairs
 
@@ -42,15 +43,34 @@ def test_an_empty_list_has_no_translations(model: Transformer, tokenizer: Tokeni
     assert translate(model, tokenizer, "de", []) == []
 
 
-@pytest.mark.usefixtures("echo")
-def test_validation_scores_the_first_side_against_the_second(
+def test_the_loss_is_that_of_every_token_of_the_second_side(
     model: Transformer, tokenizer: Tokenizer
 ) -> None:
-    same = [Pair(f"{text} dog cat", f"{text} dog cat") for text in TEXTS[:5]]
-    other = [Pair(pair.first, "nothing of the kind at all") for pair in same]
+    """Alone or in batches, of which 150 pairs are three: padding counts nothing."""
+    pairs = toy_pairs(150, seed=9)
 
-    assert validate(model, tokenizer, "de", same).bleu == pytest.approx(100)
-    assert validate(model, tokenizer, "de", other).bleu < 10
+    found, labels = summed_loss(model, tokenizer, "de", pairs)
+
+    expected, count = 0.0, 0
+    for pair in pairs:
+        example = make_example(tokenizer, "de", pair)
+        src_ids, tgt_ids = torch.tensor([example.src_ids]), torch.tensor([example.tgt_ids])
+        logits = model(src_ids, tgt_ids[:, :-1])[0]
+        expected += nn.functional.cross_entropy(logits, tgt_ids[0, 1:], reduction="sum").item()
+        count += len(example.tgt_ids) - 1
+    assert labels == count
+    assert found == pytest.approx(expected, rel=1e-5)
+
+
+def test_nothing_has_no_loss(model: Transformer, tokenizer: Tokenizer) -> None:
+    """What a process has to do when there are more of them than pairs."""
+    assert summed_loss(model, tokenizer, "de", []) == (0.0, 0)
+
+
+def test_the_loss_leaves_no_gradient(model: Transformer, tokenizer: Tokenizer) -> None:
+    summed_loss(model, tokenizer, "de", toy_pairs(3, seed=1))
+
+    assert all(parameter.grad is None for parameter in model.parameters())
 
 
 def test_every_source_begins_with_the_tag_of_the_target_language(
