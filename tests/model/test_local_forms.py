@@ -59,6 +59,7 @@ def test_of_two_hours_the_half_of_the_day_is_told_once() -> None:
     spans = [form for form in FORMS if form.first.startswith("from ")]
 
     assert len(spans) > 100
+    assert {form.first[-2:] for form in spans} == {"am", "pm"}
     for english, german in spans:
         first, last, half = re.findall(r"from (\d+) to (\d+) ([ap])m", english)[0]
         noon = 12 if half == "p" else 0

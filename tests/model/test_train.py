@@ -120,6 +120,8 @@ def test_the_validation_loss_is_that_of_the_weights_at_that_update(finished: Fin
 
     nats, labels = summed_loss(saved.build(), saved.tokenizer, "de", pairs)
 
+    curve = dict(scalars(finished.folder)["validation_loss/dev/en-de"])
+    assert curve[18] == pytest.approx(nats / labels, rel=1e-6)
     [kept] = [at for at in saved.history["progress"]["validations"] if at["update"] == 18]
     assert kept["scores"]["dev en-de"]["loss"] == pytest.approx(nats / labels, rel=1e-6)
 
